@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ws - the WebSocket machine (RFC 6455 sections 5 to 8, RFC 7692): bytes to messages and messages to bytes.
+ *
+ * Both roles in one code. No socket, no clock, no log, no callback. Begins where the opening handshake ended.
+ *
+ * Invariants
+ *   1. After a fault, and after LN_WS_CLOSED has been given out, no other event comes: nothing is delivered after a
+ *      protocol error.
+ *   2. Exactly one LN_WS_CLOSED comes, last.
+ *   3. Memory for a message grows with the bytes that arrived, never with a length that was announced, and never
+ *      beyond message_max. An idle machine holds none.
+ *   4. Pongs waiting behind unsent output take one slot: the latest ping's (RFC 6455 5.5.3).
+ *   5. After a close frame was queued nothing but what stood before it leaves (RFC 6455 5.5.1).
+ *
+ * States                       left by
+ *   OPEN                       send_close -> CLOSING; peer's close -> CLOSED; fault, eof, abort -> CLOSED
+ *   CLOSING (we sent ours)     peer's close, fault, eof, deadline -> CLOSED
+ *   CLOSED                     ln_ws_is_over() once the output is sent
+ */
+#ifndef LN_WS_H
+#define LN_WS_H
+
+#include "base/bucket.h"
+#include "base/chain.h"
+#include "deflate.h"
+
+enum { LN_WS_REASON_MAX_BYTES = 123 }; /* of a close frame: RFC 6455 5.5 and 5.5.1 */
+
+typedef enum ln_ws_role { LN_WS_SERVER, LN_WS_CLIENT } ln_ws_role;
+
+/* What all connections of an endpoint on one loop share. Unchanged while a machine uses it; 0 = no limit, no deadline. */
+typedef struct ln_ws_config {
+    ln_ws_role role;
+    bool is_streaming; /* data comes as LN_WS_PIECE, not as whole LN_WS_MESSAGE */
+    bool trusts_text;  /* do not check the UTF-8 of outgoing text */
+    uint64_t message_max_bytes;
+    uint64_t frame_max_bytes;
+    uint32_t fragments_max;
+    ln_bucket_rate control_rate; /* pings and pongs that a peer may send */
+    uint32_t ping_interval_ms;
+    uint32_t pong_wait_ms;
+    uint32_t idle_ms;
+    uint32_t message_ms; /* from a message's first byte to its last */
+    uint32_t close_wait_ms;
+    uint32_t deflate_min_bytes;
+    ln_pool *pool;             /* for output */
+    const ln_allocator *alloc; /* for input */
+    ln_buf *scratch;           /* for compressing; shared by all of the loop, empty between calls */
+    uint32_t (*mask_key)(void *user); /* client: four unpredictable bytes */
+    void *mask_user;
+} ln_ws_config;
+
+typedef enum ln_ws_event_type {
+    LN_WS_MESSAGE, /* a whole one */
+    LN_WS_PIECE,   /* streaming: a piece; `first`, `last` */
+    LN_WS_PING,    /* has been answered */
+    LN_WS_PONG,
+    LN_WS_CLOSED
+} ln_ws_event_type;
+
+typedef struct ln_ws_event {
+    ln_ws_event_type type;
+    enum ln_kind kind; /* message, piece */
+    bool is_first, is_last;
+    ln_span data; /* payload; CLOSED: the reason. Valid until the next call of next, feed, tick or eof */
+    /* CLOSED */
+    uint16_t code;
+    enum { LN_WS_BY_US = 1, LN_WS_BY_PEER = 2 } by;
+    bool is_clean;
+} ln_ws_event;
+
+typedef struct ln_ws_message ln_ws_message; /* a message being received */
+typedef struct ln_ws_extra ln_ws_extra;     /* what few connections need: split headers, control payloads, reasons */
+
+typedef struct ln_ws {
+    const ln_ws_config *config;
+    ln_chain out;
+    ln_ws_message *message;
+    ln_ws_extra *extra;
+    ln_deflate *deflate; /* owned; NULL = not negotiated */
+    uint64_t left;       /* payload bytes of the current frame still to come */
+    uint32_t mask;
+    uint16_t close_code; /* ours or the peer's, once closing */
+    uint8_t state;
+    uint8_t phase;      /* where in a frame we are */
+    uint8_t first_byte; /* FIN, RSV, opcode of the current frame */
+    uint8_t flags;
+    uint8_t sending; /* a fragmented send is open: its kind */
+    uint8_t pending; /* the event that next() will give */
+    uint8_t fault;
+    uint8_t spread; /* 0-255: up to an eighth of the ping interval earlier, so that peers do not ping in step */
+    ln_span event_data;
+    uint64_t mark_ms;    /* when the peer was last heard, or when the unanswered ping or our close went */
+    uint64_t message_ms; /* when its last message ended */
+    ln_bucket control;
+} ln_ws;
+
+/* Takes over `deflate` (NULL = not negotiated); allocates nothing. `now_ms`: monotonic. */
+void ln_ws_init(ln_ws *m, const ln_ws_config *config, ln_deflate *deflate, uint64_t now_ms);
+void ln_ws_fini(ln_ws *m);
+
+/*
+ * Takes received bytes, which are changed in place (unmasking). Returns how many were used: all of them, or fewer
+ * because an event is ready: then call next() until it has none, and feed the rest. After CLOSED all bytes are ignored.
+ */
+size_t ln_ws_feed(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms);
+
+/*
+ * The next event; false when there is none, which also gives back the memory of the message before: always ask until
+ * false. The span in an event is valid until the next call of this, feed, tick or eof.
+ */
+bool ln_ws_next(ln_ws *m, ln_ws_event *event);
+
+/*
+ * Queues a message. 0; LN_ERR_CLOSED after a close; LN_ERR_BUSY between pieces; LN_ERR_INVALID (bad UTF-8 in text,
+ * unless trusted); LN_ERR_NOMEM (nothing was queued).
+ */
+int ln_ws_send(ln_ws *m, enum ln_kind kind, ln_span data);
+
+/* The next piece of a fragmented message; `kind` counts on the first. Other messages wait until the last one. */
+int ln_ws_send_piece(ln_ws *m, enum ln_kind kind, ln_span data, bool is_last);
+
+/* A whole frame made by ln_ws_encode(), shared. Server role. Waits behind an open fragmented message. */
+int ln_ws_send_block(ln_ws *m, ln_block *frame);
+
+/* The frame a server sends for a message, to be shared among connections: plain, or compressed payload with RSV1. */
+ln_block *ln_ws_encode(const ln_allocator *alloc, enum ln_kind kind, ln_span payload, bool is_deflated);
+
+/* Up to 125 bytes. LN_ERR_INVALID, LN_ERR_CLOSED, LN_ERR_NOMEM. */
+int ln_ws_send_ping(ln_ws *m, ln_span data);
+
+/* Begins the closing handshake: RFC 6455 7.4 codes that may be sent, or 0 for none; reason <= 123 bytes of UTF-8. */
+int ln_ws_send_close(ln_ws *m, uint16_t code, ln_span reason, uint64_t now_ms);
+
+/* True for a code that an endpoint may put into a close frame (RFC 6455 7.4.1, 7.4.2). */
+bool ln_ws_is_code(uint16_t code);
+
+/* Up to k spans of output, borrowed until sent(); their number. Then how many bytes of them left. */
+int ln_ws_pull(const ln_ws *m, ln_span *spans, int k);
+void ln_ws_sent(ln_ws *m, size_t n);
+size_t ln_ws_queued(const ln_ws *m);
+
+/* Time passes: pings, deadlines. */
+void ln_ws_tick(ln_ws *m, uint64_t now_ms);
+/*
+ * When tick() is next due, monotonic; UINT64_MAX = never. Receiving and sending only ever move it later, with one
+ * exception: when ln_ws_is_receiving() becomes true the message deadline begins.
+ */
+uint64_t ln_ws_deadline(const ln_ws *m);
+
+/* The peer counts as heard now: for whoever has kept its bytes from us on purpose. */
+void ln_ws_touch(ln_ws *m, uint64_t now_ms);
+
+/* The transport ended without a close frame: CLOSED 1006 by the peer follows, unless it was over. */
+void ln_ws_eof(ln_ws *m);
+
+/* We end it without a goodbye: CLOSED 1006 by us; output is discarded. */
+void ln_ws_abort(ln_ws *m);
+
+/* Ends it for a reason from outside: queues close(code, reason) and gives CLOSED by us at once, unclean. */
+void ln_ws_fail(ln_ws *m, uint16_t code, const char *reason);
+
+/* A sticky violation: its close code, 0 if none; *reason is a static sentence. */
+uint16_t ln_ws_fault(const ln_ws *m, const char **reason);
+
+/*
+ * The same as an error: what a violation was (LN_ERR_PROTOCOL, _ENCODING, _TOO_BIG, _POLICY), or what the world did
+ * (LN_ERR_RESET, _TIMEOUT, _NOMEM); 0 for an orderly end or an abort of ours.
+ */
+int ln_ws_error(const ln_ws *m);
+
+/* CLOSED has been given out and all output is sent: shut the transport down. */
+bool ln_ws_is_over(const ln_ws *m);
+
+/* Open for sending data. */
+bool ln_ws_is_open(const ln_ws *m);
+
+/* In the middle of a message, a frame or a header: memory is held. */
+bool ln_ws_is_receiving(const ln_ws *m);
+
+#endif

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wsread.c - the receiving half of the WebSocket machine: headers, control frames, data, up to whole messages.
+ *
+ * Where in a frame (phase), and what leads on
+ *   WS_HEAD      take_head: header complete -> WS_DATA or WS_CONTROL, or WS_HEAD again after a small whole message
+ *   WS_DATA      take_data: the frame's payload is complete -> WS_HEAD
+ *   WS_CONTROL   take_control: the same
+ */
+#include <string.h>
+
+#include "mask.h"
+#include "utf8.h"
+#include "wsinner.h"
+
+/* ---- control frames ---- */
+
+/* The peer's close frame: the last thing that counts from it (RFC 6455 5.5.1, 7.1.5). */
+static void got_close(ln_ws *m, const uint8_t *payload, size_t n)
+{
+    if (n == 1) {
+        ln_ws_give_up(m, WS_FAULT_CLOSE_LENGTH);
+        return;
+    }
+    const uint16_t code = n == 0 ? 1005 : ln_load_be16(payload);
+    if (n > 0 && !ln_ws_is_code(code)) {
+        ln_ws_give_up(m, WS_FAULT_CLOSE_CODE);
+        return;
+    }
+    if (n > 2 && !ln_utf8_is_valid(payload + 2, n - 2)) {
+        ln_ws_give_up(m, WS_FAULT_CLOSE_REASON);
+        return;
+    }
+    ln_ws_abandon_message(m);
+    if (m->state == WS_CLOSING) {
+        ln_ws_enter_closed(m, m->close_code, WS_CLOSED_CLEANLY);
+        return;
+    }
+    ln_ws_put_close(m, n == 0 ? 0 : code, NULL, 0);
+    ln_ws_keep_reason(m, n > 2 ? payload + 2 : NULL, n > 2 ? n - 2 : 0);
+    ln_ws_enter_closed(m, code, WS_CLOSED_BY_PEER | WS_CLOSED_CLEANLY);
+}
+
+static void got_control(ln_ws *m, const uint8_t *payload, size_t n, uint64_t now_ms)
+{
+    const uint8_t opcode = m->first_byte & LN_FRAME_OPCODE;
+
+    m->phase = WS_HEAD;
+    if (opcode == LN_OPCODE_CLOSE) {
+        got_close(m, payload, n);
+        return;
+    }
+    if (!ln_bucket_take(&m->control, &m->config->control_rate, 1, now_ms)) {
+        ln_ws_give_up(m, WS_FAULT_CONTROL_RATE);
+        return;
+    }
+    if (opcode == LN_OPCODE_PING && m->state == WS_OPEN && ln_ws_put_pong(m, payload, n) < 0) {
+        ln_ws_give_up(m, WS_FAULT_MEMORY);
+        return;
+    }
+    if (m->state != WS_OPEN)
+        return;
+    m->event_data = (ln_span){payload, n};
+    m->pending = (opcode == LN_OPCODE_PING ? LN_WS_PING : LN_WS_PONG) + 1;
+}
+
+/* A control payload: used in place when whole, else gathered. */
+static size_t take_control(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
+{
+    const size_t take = ln_min_size(n, m->left);
+    const bool is_split = take < m->left || (m->extra != NULL && m->extra->control_size > 0);
+
+    if (!is_split) {
+        ln_mask_copy(bytes, bytes, take, m->mask, 0);
+        m->left = 0;
+        got_control(m, bytes, take, now_ms);
+        return take;
+    }
+    ln_ws_extra *const x = ln_ws_need_extra(m);
+    if (x == NULL) {
+        ln_ws_give_up(m, WS_FAULT_MEMORY);
+        return take;
+    }
+    LN_ASSERT(x->control_size + take <= LN_FRAME_CONTROL_MAX);
+    ln_mask_copy(x->control + x->control_size, bytes, take, m->mask, x->control_size);
+    x->control_size += (uint8_t)take;
+    m->left -= take;
+    if (m->left == 0) {
+        const size_t size = x->control_size;
+        x->control_size = 0;
+        got_control(m, x->control, size, now_ms);
+    }
+    return take;
+}
+
+/* ---- data frames ---- */
+
+/* Once we have begun to close, what still comes is read and forgotten. */
+static void give_message(ln_ws *m, enum ln_kind kind, ln_span data, uint64_t now_ms)
+{
+    m->message_ms = now_ms;
+    if (m->state != WS_OPEN)
+        return;
+    m->event_data = data;
+    m->first_byte = (uint8_t)kind;
+    m->pending = LN_WS_MESSAGE + 1;
+}
+
+static void give_piece(ln_ws *m, ln_span data, bool is_last, uint64_t now_ms)
+{
+    ln_ws_message *const g = m->message;
+
+    if (m->state != WS_OPEN)
+        return;
+    m->event_data = data;
+    m->flags &= (uint8_t)~(WS_PIECE_FIRST | WS_PIECE_LAST);
+    m->flags |= (uint8_t)((g->is_begun ? 0 : WS_PIECE_FIRST) | (is_last ? WS_PIECE_LAST : 0));
+    g->is_begun = true;
+    m->pending = LN_WS_PIECE + 1;
+    if (is_last)
+        m->message_ms = now_ms;
+}
+
+/* Text is checked as it comes, so that a bad message fails at the first feed that shows it (RFC 6455 8.1). */
+static bool check_text(ln_ws *m, const uint8_t *bytes, size_t n, bool is_last)
+{
+    ln_ws_message *const g = m->message;
+
+    if (g->opcode != LN_OPCODE_TEXT)
+        return true;
+    g->utf8 = ln_utf8_feed(g->utf8, bytes, n);
+    if (g->utf8 != LN_UTF8_REJECT && (!is_last || g->utf8 == LN_UTF8_ACCEPT))
+        return true;
+    ln_ws_give_up(m, WS_FAULT_TEXT);
+    return false;
+}
+
+/* The next bytes of a compressed message: inflated into message->data, within the limit. */
+static bool inflate(ln_ws *m, uint8_t *bytes, size_t n, bool is_last, ln_span *fresh)
+{
+    ln_ws_message *const g = m->message;
+    const uint64_t max = m->config->message_max_bytes;
+    const size_t before = g->data.size;
+
+    const int rc = ln_deflate_inflate(m->deflate, bytes, n, is_last, &g->data,
+                                      max == 0 || max > SIZE_MAX ? SIZE_MAX : (size_t)max);
+    if (rc < 0) {
+        ln_ws_give_up(m, rc == LN_ERR_TOO_BIG  ? WS_FAULT_MESSAGE_SIZE
+                         : rc == LN_ERR_NOMEM ? WS_FAULT_MEMORY
+                                              : WS_FAULT_INFLATE);
+        return false;
+    }
+    *fresh = (ln_span){g->data.data == NULL ? NULL : g->data.data + before, g->data.size - before};
+    return true;
+}
+
+/* The next bytes of a plain message: gathered, or when streaming left where they are. */
+static bool gather(ln_ws *m, uint8_t *bytes, size_t n, ln_span *fresh)
+{
+    ln_buf *const data = &m->message->data;
+
+    if (m->config->is_streaming) {
+        ln_mask_copy(bytes, bytes, n, m->mask, 0);
+        *fresh = (ln_span){bytes, n};
+        return true;
+    }
+    if (ln_buf_reserve(data, n, SIZE_MAX) < 0) {
+        ln_ws_give_up(m, WS_FAULT_MEMORY);
+        return false;
+    }
+    uint8_t *const to = data->data + data->size;
+    if (n > 0)
+        ln_mask_copy(to, bytes, n, m->mask, 0);
+    data->size += n;
+    *fresh = (ln_span){to, n};
+    return true;
+}
+
+/* Part of the current frame's payload, not yet unmasked. */
+static void got_data(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
+{
+    ln_ws_message *const g = m->message;
+    const bool is_last = m->left == 0 && (m->first_byte & LN_FRAME_FIN);
+    ln_span fresh;
+
+    if (m->config->is_streaming)
+        g->data.size = 0; /* the piece before was consumed */
+    if (g->is_deflated)
+        ln_mask_copy(bytes, bytes, n, m->mask, 0);
+    if (g->is_deflated ? !inflate(m, bytes, n, is_last, &fresh) : !gather(m, bytes, n, &fresh))
+        return;
+    if (!check_text(m, fresh.data, fresh.size, is_last))
+        return;
+    if (m->left == 0)
+        m->phase = WS_HEAD;
+    if (m->config->is_streaming) {
+        if (fresh.size > 0 || is_last)
+            give_piece(m, fresh, is_last, now_ms);
+    } else if (is_last) {
+        give_message(m, (enum ln_kind)g->opcode, (ln_span){g->data.data, g->data.size}, now_ms);
+    }
+    if (is_last)
+        m->flags |= WS_MESSAGE_GIVEN;
+}
+
+/* The key as it applies to the byte `n` further on: what is left of a frame always begins with the key's first byte. */
+static uint32_t rotate_key(uint32_t key, size_t n)
+{
+    uint8_t from[4], to[4];
+
+    memcpy(from, &key, sizeof from);
+    for (size_t i = 0; i < sizeof to; i++)
+        to[i] = from[(i + n) & 3];
+    memcpy(&key, to, sizeof key);
+    return key;
+}
+
+static size_t take_data(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
+{
+    const size_t take = ln_min_size(n, m->left);
+
+    m->left -= take;
+    m->message->wire += take;
+    got_data(m, bytes, take, now_ms);
+    m->mask = rotate_key(m->mask, take);
+    return take;
+}
+
+/* ---- headers ---- */
+
+/* May this data frame come now, and is there room for it? A fault, or 0. */
+static uint8_t judge_data(const ln_ws *m, const ln_frame *f)
+{
+    const ln_ws_config *const c = m->config;
+    const ln_ws_message *const g = m->message;
+    const bool is_continuation = (f->first & LN_FRAME_OPCODE) == LN_OPCODE_CONTINUATION;
+    const uint64_t before = g == NULL ? 0 : g->wire;
+    const bool is_deflated = g == NULL ? (f->first & LN_FRAME_RSV1) != 0 : g->is_deflated;
+
+    if (is_continuation && g == NULL)
+        return WS_FAULT_STRAY_CONTINUATION;
+    if (!is_continuation && g != NULL)
+        return WS_FAULT_NESTED_MESSAGE;
+    if (c->frame_max_bytes > 0 && f->length > c->frame_max_bytes)
+        return WS_FAULT_FRAME_SIZE;
+    /*
+     * Compressed bytes are judged by what they inflate to; here only against a message that deflate could not have
+     * made from one of the allowed size.
+     */
+    const uint64_t max = c->message_max_bytes;
+    const uint64_t wire_max = is_deflated ? max + max / 256 + 64 : max;
+    if (max > 0 && (f->length > wire_max || before > wire_max - f->length))
+        return WS_FAULT_MESSAGE_SIZE;
+    if (c->fragments_max > 0 && g != NULL && g->fragments >= c->fragments_max)
+        return WS_FAULT_FRAGMENTS;
+    return 0;
+}
+
+/* A first frame that is not a small whole message: what it needs to be remembered by. */
+static bool begin_message(ln_ws *m, const ln_frame *f, uint64_t now_ms)
+{
+    ln_ws_message *const g = ln_alloc_zero(m->config->alloc, sizeof *g);
+
+    if (g == NULL) {
+        ln_ws_give_up(m, WS_FAULT_MEMORY);
+        return false;
+    }
+    ln_buf_init(&g->data, m->config->alloc);
+    g->opcode = f->first & LN_FRAME_OPCODE;
+    g->is_deflated = (f->first & LN_FRAME_RSV1) != 0;
+    g->began_ms = now_ms;
+    m->message = g;
+    return true;
+}
+
+/* A header of a data frame is complete. `left` bytes follow it in this feed. */
+static size_t begin_data(ln_ws *m, const ln_frame *f, uint8_t *payload, size_t left, uint64_t now_ms)
+{
+    const uint8_t fault = judge_data(m, f);
+    if (fault != 0) {
+        ln_ws_give_up(m, fault);
+        return 0;
+    }
+    m->first_byte = f->first;
+    m->mask = f->mask;
+    m->left = f->length;
+
+    /* Whole, plain, and all there: lent out where it lies. */
+    if (m->message == NULL && (f->first & ~LN_OPCODE_TEXT & ~LN_OPCODE_BINARY) == LN_FRAME_FIN && f->length <= left &&
+        !m->config->is_streaming) {
+        const size_t n = (size_t)f->length;
+        m->left = 0;
+        ln_mask_copy(payload, payload, n, f->mask, 0);
+        if ((f->first & LN_FRAME_OPCODE) == LN_OPCODE_TEXT && !ln_utf8_is_valid(payload, n)) {
+            ln_ws_give_up(m, WS_FAULT_TEXT);
+            return n;
+        }
+        give_message(m, (enum ln_kind)(f->first & LN_FRAME_OPCODE), (ln_span){payload, n}, now_ms);
+        return n;
+    }
+    if (m->message == NULL && !begin_message(m, f, now_ms))
+        return 0;
+    m->message->fragments++;
+    m->phase = WS_DATA;
+    if (f->length == 0) /* nothing will follow that could complete it */
+        got_data(m, payload, 0, now_ms);
+    return 0;
+}
+
+static size_t begin_frame(ln_ws *m, const ln_frame *f, uint8_t *payload, size_t left, uint64_t now_ms)
+{
+    if ((f->first & LN_FRAME_OPCODE) < LN_OPCODE_CLOSE)
+        return begin_data(m, f, payload, left, now_ms);
+
+    m->first_byte = f->first;
+    m->mask = f->mask;
+    m->left = f->length;
+    m->phase = WS_CONTROL;
+    if (f->length == 0)
+        got_control(m, NULL, 0, now_ms);
+    return 0;
+}
+
+/* Part of a header: kept, and looked at together with what was kept before. */
+static size_t take_split_head(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
+{
+    ln_ws_extra *const x = ln_ws_need_extra(m);
+    if (x == NULL) {
+        ln_ws_give_up(m, WS_FAULT_MEMORY);
+        return n;
+    }
+    const bool is_masked = m->config->role == LN_WS_SERVER;
+    size_t used = 0;
+    int rc = 0;
+    ln_frame f;
+    ln_frame_fault fault;
+
+    while (rc == 0 && used < n) {
+        LN_ASSERT(x->head_size < LN_FRAME_HEAD_MAX);
+        x->head[x->head_size++] = bytes[used++];
+        rc = ln_frame_parse(x->head, x->head_size, is_masked, m->deflate != NULL, &f, &fault);
+    }
+    if (rc < 0) {
+        ln_ws_give_up(m, (uint8_t)fault);
+    } else if (rc > 0) {
+        x->head_size = 0;
+        used += begin_frame(m, &f, bytes + used, n - used, now_ms);
+    }
+    return used;
+}
+
+static size_t take_head(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
+{
+    if (m->extra != NULL && m->extra->head_size > 0)
+        return take_split_head(m, bytes, n, now_ms);
+
+    ln_frame f;
+    ln_frame_fault fault;
+    const int rc =
+        ln_frame_parse(bytes, n, m->config->role == LN_WS_SERVER, m->deflate != NULL, &f, &fault);
+    if (LN_UNLIKELY(rc < 0)) {
+        ln_ws_give_up(m, (uint8_t)fault);
+        return n;
+    }
+    if (LN_UNLIKELY(rc == 0))
+        return take_split_head(m, bytes, n, now_ms);
+    return f.size + begin_frame(m, &f, bytes + f.size, n - f.size, now_ms);
+}
+
+/* ---- the verb ---- */
+
+size_t ln_ws_feed(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
+{
+    size_t used = 0;
+
+    ln_ws_touch(m, now_ms);
+    while (used < n && m->pending == WS_NOTHING && m->state != WS_CLOSED) {
+        size_t took = 0;
+        switch (m->phase) {
+        case WS_HEAD:
+            if (LN_UNLIKELY(m->flags & WS_MESSAGE_GIVEN))
+                ln_ws_free_message(m);
+            took = take_head(m, bytes + used, n - used, now_ms);
+            break;
+        case WS_DATA:
+            took = take_data(m, bytes + used, n - used, now_ms);
+            break;
+        case WS_CONTROL:
+            took = take_control(m, bytes + used, n - used, now_ms);
+            break;
+        }
+        LN_ASSERT(took > 0 || m->state == WS_CLOSED);
+        used += took;
+    }
+    return m->state == WS_CLOSED ? n : used;
+}
