@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hub - topics, who subscribes to them, and fan-out. One per worker; knows no WebSocket, no socket, no thread.
+ *
+ * A subscriber is any object with an embedded ln_subscriber and one function that takes a message. That function may
+ * call the hub: joining and leaving take effect at once (also of other subscribers, which may even be freed once they
+ * have left everything); what it publishes waits until the publication under way has ended.
+ *
+ * Invariants
+ *   1. A topic exists exactly while it has a subscriber, or until the publication ends in which it lost the last one.
+ *   2. topic->crowd is dense; a member knows its seat, so leaving is O(1) whatever the size.
+ *   3. A publication reaches those who were subscribed when it began, each once; one who leaves during it is skipped,
+ *      also when it joins again before it was reached.
+ *   4. Order: two publications to a topic reach every subscriber in the order of the calls. One is delivered at a time;
+ *      the stack does not grow with publications that cause others.
+ *   5. While a publication is under way no seat moves and no topic vanishes; what lost members is in hub->torn and put
+ *      right at the end.
+ *   6. The backplane has been told of interest exactly for the topics that exist.
+ */
+#ifndef LN_HUB_H
+#define LN_HUB_H
+
+#include "backplane.h"
+#include "base/map.h"
+
+typedef struct ln_topic ln_topic;
+typedef struct ln_member ln_member; /* one subscriber in one topic */
+typedef struct ln_subscriber ln_subscriber;
+
+/* What became of one delivery. */
+typedef enum ln_delivery {
+    LN_DELIVERED,
+    LN_DELIVERY_QUEUED,
+    LN_DELIVERY_DROPPED,
+    LN_DELIVERY_CLOSED
+} ln_delivery;
+
+/* Takes its own reference of `m` if it keeps it. */
+typedef ln_delivery ln_deliver_fn(ln_subscriber *s, ln_msg *m);
+
+struct ln_subscriber {
+    ln_deliver_fn *deliver;
+    uint64_t id;        /* compared with msg->excluded */
+    ln_member *members; /* its memberships */
+    uint32_t count;     /* of them */
+};
+
+/* Publications that one may cause, directly and through others, before it has ended: cuts circles of replies. */
+enum { LN_HUB_CASCADE_MAX = 1024 };
+
+/* Both at least 1. */
+typedef struct ln_hub_limits {
+    uint32_t topic_max_bytes;
+    uint32_t topics_per_subscriber;
+} ln_hub_limits;
+
+typedef struct ln_hub_result {
+    uint32_t delivered, queued, dropped, closed;
+} ln_hub_result;
+
+/* Totals since the start, but topics and members: now. */
+typedef struct ln_hub_stats {
+    uint64_t publications; /* made here; what the backplane brings was counted where it was made */
+    uint64_t deliveries;   /* of both; LN_DELIVERED only */
+    uint64_t queued;
+    uint64_t dropped;
+    uint64_t closed;
+    uint64_t topics;
+    uint64_t members; /* subscriptions */
+} ln_hub_stats;
+
+/* `seed`: 16 secret random bytes. NULL when out of memory. */
+ln_hub *ln_hub_new(const ln_allocator *alloc, const ln_hub_limits *limits, const uint64_t seed[2]);
+
+/* No subscriber may be left, no publication under way. Accepts NULL. */
+void ln_hub_free(ln_hub *hub);
+
+/* NULL = stand-alone. Set before the first subscription. */
+void ln_hub_attach(ln_hub *hub, ln_backplane *backplane);
+
+/* In no topic. `s` must stay where it is while it is in one. */
+void ln_subscriber_init(ln_subscriber *s, ln_deliver_fn *deliver, uint64_t id);
+
+/* 0, also when already in; LN_ERR_INVALID (name), LN_ERR_LIMIT, LN_ERR_NOMEM, or what the backplane says. */
+int ln_hub_subscribe(ln_hub *hub, ln_subscriber *s, ln_span topic);
+/* LN_ERR_NOT_FOUND. */
+int ln_hub_unsubscribe(ln_hub *hub, ln_subscriber *s, ln_span topic);
+/* Leaves everything; safe during a publication. */
+void ln_hub_leave_all(ln_hub *hub, ln_subscriber *s);
+
+/*
+ * Hands on to the backplane and delivers here. `result` may be NULL. LN_ERR_INVALID for a bad topic name; an error of
+ * the backplane, after delivering here.
+ *
+ * From inside a delivery: waits its turn, *result is all zeros, and those are reached who are subscribed then.
+ * LN_ERR_NOMEM or LN_ERR_LIMIT (LN_HUB_CASCADE_MAX): it goes nowhere.
+ */
+int ln_hub_publish(ln_hub *hub, ln_msg *m, ln_hub_result *result);
+
+/* What the backplane brings: delivers here only. 0; from inside a delivery as ln_hub_publish(). */
+int ln_hub_deliver(ln_hub *hub, ln_msg *m, ln_hub_result *result);
+
+size_t ln_hub_topic_count(const ln_hub *hub);
+size_t ln_hub_member_count(const ln_hub *hub, ln_span topic);
+bool ln_hub_is_member(const ln_hub *hub, const ln_subscriber *s, ln_span topic);
+
+/* Calls fn for each member of `topic`; fn must not change the hub. */
+void ln_hub_each(const ln_hub *hub, ln_span topic, void (*fn)(ln_subscriber *s, void *arg),
+                 void *arg);
+
+/* Fills *stats. Any thread; the numbers are a moment's, not a transaction's. */
+void ln_hub_stats_get(const ln_hub *hub, ln_hub_stats *stats);
+
+/* 1 to max_bytes of valid UTF-8 without control characters. */
+bool ln_hub_is_topic(ln_span topic, uint32_t max_bytes);
+
+#endif
