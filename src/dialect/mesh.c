@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+#include "mesh.h"
+
+#include <string.h>
+
+#include "net/thread.h"
+
+typedef struct member {
+    ln_hub *hub;
+    ln_loop *loop;
+    void (*deliver)(void *arg, ln_msg *m);
+    void *arg;
+} member;
+
+/* A topic that some worker wants; its name follows. */
+typedef struct want {
+    uint64_t workers; /* one bit each */
+    size_t size;
+    char name[];
+} want;
+
+struct ln_mesh {
+    ln_backplane backplane;
+    const ln_allocator *alloc;
+    ln_lock lock; /* of `wants` */
+    ln_map wants;
+    member members[LN_MESH_WORKERS_MAX];
+    unsigned count;
+};
+
+/* A publication on its way to one worker. */
+typedef struct parcel {
+    ln_letter letter;
+    const member *to;
+    ln_msg *msg;
+    const ln_allocator *alloc;
+} parcel;
+
+static ln_mesh *mesh_of(ln_backplane *b)
+{
+    return LN_CONTAINER_OF(b, ln_mesh, backplane);
+}
+
+static unsigned index_of(const ln_mesh *mesh, const ln_hub *hub)
+{
+    unsigned i = 0;
+    while (i < mesh->count && mesh->members[i].hub != hub)
+        i++;
+    return i;
+}
+
+/* ---- interest ---- */
+
+static int add_want(ln_mesh *mesh, ln_span topic, uint64_t bit)
+{
+    want *w = ln_map_find(&mesh->wants, topic);
+    if (w != NULL) {
+        w->workers |= bit;
+        return 0;
+    }
+    w = ln_alloc(mesh->alloc, sizeof *w + topic.size);
+    if (w == NULL)
+        return LN_ERR_NOMEM;
+    *w = (want){.workers = bit, .size = topic.size};
+    memcpy(w->name, topic.data, topic.size);
+    const int rc = ln_map_add(&mesh->wants, (ln_span){w->name, w->size}, w);
+    if (rc < 0)
+        ln_free(mesh->alloc, w);
+    return rc;
+}
+
+static void remove_want(ln_mesh *mesh, ln_span topic, uint64_t bit)
+{
+    want *const w = ln_map_find(&mesh->wants, topic);
+
+    LN_ASSERT(w != NULL && (w->workers & bit));
+    w->workers &= ~bit;
+    if (w->workers == 0) {
+        ln_map_remove(&mesh->wants, topic);
+        ln_free(mesh->alloc, w);
+    }
+}
+
+static int interest(ln_backplane *b, ln_hub *hub, ln_span topic, bool wanted)
+{
+    ln_mesh *const mesh = mesh_of(b);
+    const uint64_t bit = UINT64_C(1) << index_of(mesh, hub);
+    int rc = 0;
+
+    ln_lock_take(&mesh->lock);
+    if (wanted)
+        rc = add_want(mesh, topic, bit);
+    else
+        remove_want(mesh, topic, bit);
+    ln_lock_give(&mesh->lock);
+    return rc;
+}
+
+/* ---- publications ---- */
+
+static void on_parcel(ln_letter *letter, ln_loop *loop)
+{
+    parcel *const p = LN_CONTAINER_OF(letter, parcel, letter);
+
+    if (loop != NULL)
+        p->to->deliver(p->to->arg, p->msg);
+    ln_msg_unref(p->msg);
+    ln_free(p->alloc, p);
+}
+
+static int post(ln_mesh *mesh, unsigned to, ln_msg *m)
+{
+    parcel *const p = ln_alloc(mesh->alloc, sizeof *p);
+    if (p == NULL)
+        return LN_ERR_NOMEM;
+    *p = (parcel){
+        .letter = {.handle = on_parcel}, .to = &mesh->members[to], .msg = ln_msg_ref(m), .alloc = mesh->alloc};
+    ln_loop_send_letter(mesh->members[to].loop, &p->letter);
+    return 0;
+}
+
+static int post_to_others(ln_mesh *mesh, unsigned from, ln_msg *m)
+{
+    int result = 0;
+
+    ln_lock_take(&mesh->lock);
+    const want *const w = ln_map_find(&mesh->wants, m->topic);
+    uint64_t workers = w == NULL ? 0 : w->workers;
+    ln_lock_give(&mesh->lock);
+    if (from < LN_MESH_WORKERS_MAX)
+        workers &= ~(UINT64_C(1) << from);
+    for (; workers != 0; workers &= workers - 1) {
+        const int rc = post(mesh, (unsigned)__builtin_ctzll(workers), m);
+        if (rc < 0)
+            result = rc;
+    }
+    return result;
+}
+
+static int publish(ln_backplane *b, ln_hub *from, ln_msg *m)
+{
+    ln_mesh *const mesh = mesh_of(b);
+    return mesh->count < 2 ? 0 : post_to_others(mesh, index_of(mesh, from), m);
+}
+
+int ln_mesh_publish(ln_mesh *mesh, ln_msg *m)
+{
+    return post_to_others(mesh, LN_MESH_WORKERS_MAX, m);
+}
+
+/* ---- life ---- */
+
+ln_mesh *ln_mesh_new(const ln_allocator *alloc, const uint64_t seed[2])
+{
+    ln_mesh *const mesh = ln_alloc_zero(alloc, sizeof *mesh);
+    if (mesh == NULL)
+        return NULL;
+    mesh->backplane = (ln_backplane){.interest = interest, .publish = publish};
+    mesh->alloc = alloc;
+    ln_lock_init(&mesh->lock);
+    ln_map_init(&mesh->wants, alloc, seed);
+    return mesh;
+}
+
+void ln_mesh_free(ln_mesh *mesh)
+{
+    if (mesh == NULL)
+        return;
+    LN_ASSERT(mesh->wants.count == 0);
+    ln_map_fini(&mesh->wants);
+    ln_lock_fini(&mesh->lock);
+    ln_free(mesh->alloc, mesh);
+}
+
+ln_backplane *ln_mesh_backplane(ln_mesh *mesh)
+{
+    return &mesh->backplane;
+}
+
+void ln_mesh_join(ln_mesh *mesh, ln_hub *hub, unsigned worker, ln_loop *loop, void (*deliver)(void *arg, ln_msg *m),
+                  void *arg)
+{
+    LN_ASSERT(worker < LN_MESH_WORKERS_MAX);
+    mesh->members[worker] = (member){.hub = hub, .loop = loop, .deliver = deliver, .arg = arg};
+    if (worker >= mesh->count)
+        mesh->count = worker + 1;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mesh - the backplane inside one process: brings a worker's publications to the other workers that want them.
+ *
+ * A table of topics with one bit a worker, under a lock that is held for one look-up; the publications travel as
+ * letters, so a worker gets those of another in the order they were made.
+ */
+#ifndef LN_MESH_H
+#define LN_MESH_H
+
+#include "hub/hub.h"
+#include "net/loop.h"
+
+enum { LN_MESH_WORKERS_MAX = 64 };
+
+typedef struct ln_mesh ln_mesh;
+
+ln_mesh *ln_mesh_new(const ln_allocator *alloc, const uint64_t seed[2]);
+void ln_mesh_free(ln_mesh *mesh);
+
+/* The backplane for hubs to attach to. */
+ln_backplane *ln_mesh_backplane(ln_mesh *mesh);
+
+/*
+ * Joins a worker's hub. `deliver` runs on the worker's thread for each publication of somebody else's; `arg` is its.
+ * Before any thread runs.
+ */
+void ln_mesh_join(ln_mesh *mesh, ln_hub *hub, unsigned worker, ln_loop *loop, void (*deliver)(void *arg, ln_msg *m),
+                  void *arg);
+
+/* Brings `m` to every worker that wants it; from a thread that is none of them. LN_ERR_NOMEM. */
+int ln_mesh_publish(ln_mesh *mesh, ln_msg *m);
+
+#endif

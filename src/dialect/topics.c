@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+#include "topics.h"
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "mesh.h"
+#include "net/random.h"
+
+struct ln_topics {
+    const ln_allocator *alloc;
+    ln_mesh *mesh;
+};
+
+/* One worker's share: home->service. */
+typedef struct side {
+    ln_hub *hub;
+    ln_topics *topics;
+    ln_home *home;
+    ln_lock lock; /* of the hub: its thread changes it, others count in it */
+} side;
+
+/* A connection that subscribes: its attachment. */
+typedef struct listener {
+    ln_subscriber subscriber;
+    ln_conn *conn;
+} listener;
+
+/* ---- delivery ---- */
+
+static ln_block *make_plain(const ln_msg *m, void *arg)
+{
+    const ln_home *const home = arg;
+    return ln_ws_encode(home->alloc, m->kind == LN_MSG_BINARY ? LN_BINARY : LN_TEXT, m->payload, false);
+}
+
+/* Compressed once for everybody; the plain frame if that is not smaller. */
+static ln_block *make_deflated(const ln_msg *m, void *arg)
+{
+    ln_home *const home = arg;
+    ln_zpool *const zpool = ln_home_zpool(home);
+    ln_buf out;
+
+    if (zpool == NULL)
+        return NULL;
+    ln_buf_init(&out, home->alloc);
+    ln_block *block = NULL;
+    const int rc = ln_deflate_shared(zpool, LN_SITE_DEFLATE_LEVEL, LN_TOPICS_SHARED_BITS,
+                                     m->payload.data, m->payload.size, &out);
+    if (rc == 0 && out.size < m->payload.size)
+        block = ln_ws_encode(home->alloc, m->kind == LN_MSG_BINARY ? LN_BINARY : LN_TEXT,
+                             (ln_span){out.data, out.size}, true);
+    else if (rc == 0)
+        block = make_plain(m, arg);
+    ln_buf_fini(&out);
+    return block;
+}
+
+/* The frame that this connection can be given. */
+static ln_block *frame_for(const ln_conn *c, ln_msg *m)
+{
+    ln_home *const home = ln_conn_home(c);
+    uint8_t bits;
+
+    if (c->ws.deflate != NULL && m->payload.size >= c->ws.config->deflate_min_bytes &&
+        ln_deflate_is_shareable(c->ws.deflate, &bits) &&
+        (bits >= LN_TOPICS_SHARED_BITS || m->payload.size <= (size_t)1 << bits))
+        return ln_msg_form(m, LN_FORM_DEFLATED, make_deflated, home);
+    return ln_msg_form(m, LN_FORM_PLAIN, make_plain, home);
+}
+
+static ln_delivery deliver(ln_subscriber *s, ln_msg *m)
+{
+    ln_conn *const c = LN_CONTAINER_OF(s, listener, subscriber)->conn;
+
+    ln_block *const frame = frame_for(c, m);
+    const int rc = frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block(c, frame);
+    if (LN_LIKELY(rc == 0))
+        return LN_DELIVERED;
+    if (rc > 0)
+        return LN_DELIVERY_QUEUED;
+    if (rc == LN_ERR_CLOSED)
+        return LN_DELIVERY_CLOSED;
+    if (rc != LN_ERR_DROPPED) /* that one has been counted */
+        ln_count(&ln_conn_home(c)->counters.dropped, 1);
+    return LN_DELIVERY_DROPPED;
+}
+
+static void on_parcel(void *arg, ln_msg *m)
+{
+    side *const here = arg;
+
+    ln_lock_take(&here->lock);
+    ln_hub_deliver(here->hub, m, NULL);
+    ln_lock_give(&here->lock);
+}
+
+/* ---- subscribing ---- */
+
+static listener *listener_of(ln_conn *c)
+{
+    const ln_home *const home = ln_conn_home(c);
+    listener *l = ln_conn_attachment(c);
+
+    if (l != NULL)
+        return l;
+    l = ln_alloc(home->alloc, sizeof *l);
+    if (l == NULL)
+        return NULL;
+    l->conn = c;
+    ln_subscriber_init(&l->subscriber, deliver, c->id);
+    ln_conn_attach(c, l);
+    return l;
+}
+
+int ln_topics_subscribe(ln_conn *c, ln_span topic)
+{
+    side *const here = ln_conn_home(c)->service;
+
+    if (here == NULL)
+        return LN_ERR_STATE; /* a client's connection */
+    if (c->phase != LN_CONN_OPEN)
+        return LN_ERR_CLOSED;
+    listener *const l = listener_of(c);
+    if (l == NULL)
+        return LN_ERR_NOMEM;
+    ln_lock_take(&here->lock);
+    const int rc = ln_hub_subscribe(here->hub, &l->subscriber, topic);
+    ln_lock_give(&here->lock);
+    return rc;
+}
+
+static bool is_reserved(ln_span topic)
+{
+    return ln_text_has_prefix(topic, LN_SPAN(LN_TOPICS_RESERVED));
+}
+
+int ln_conn_subscribe(ln_conn *c, ln_span topic)
+{
+    return is_reserved(topic) ? LN_ERR_INVALID : ln_topics_subscribe(c, topic);
+}
+
+int ln_conn_unsubscribe(ln_conn *c, ln_span topic)
+{
+    side *const here = ln_conn_home(c)->service;
+    listener *const l = here == NULL ? NULL : ln_conn_attachment(c);
+
+    if (l == NULL)
+        return LN_ERR_NOT_FOUND;
+    ln_lock_take(&here->lock);
+    const int rc = ln_hub_unsubscribe(here->hub, &l->subscriber, topic);
+    ln_lock_give(&here->lock);
+    return rc;
+}
+
+static void on_gone(ln_conn *c, void *attachment)
+{
+    ln_home *const home = ln_conn_home(c);
+    side *const here = home->service;
+    listener *const l = attachment;
+
+    ln_lock_take(&here->lock);
+    ln_hub_leave_all(here->hub, &l->subscriber);
+    ln_lock_give(&here->lock);
+    ln_free(home->alloc, l);
+}
+
+/* ---- publishing ---- */
+
+int ln_topics_publish(ln_home *home, ln_msg *m, ln_hub_result *result)
+{
+    side *const here = home->service;
+
+    ln_lock_take(&here->lock);
+    const int rc = ln_hub_publish(here->hub, m, result);
+    ln_lock_give(&here->lock);
+    return rc;
+}
+
+static int publish_from(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span data, uint64_t excluded,
+                        ln_publish_result *result)
+{
+    ln_home *const home = ln_conn_home(c);
+    ln_hub_result r = {.delivered = 0};
+
+    if (home->service == NULL)
+        return LN_ERR_STATE;
+    if (is_reserved(topic) || (kind != LN_TEXT && kind != LN_BINARY))
+        return LN_ERR_INVALID;
+    ln_msg *const m = ln_msg_new(home->alloc, (ln_msg_kind)kind, topic, (ln_span){NULL, 0}, data, c->id);
+    if (m == NULL)
+        return LN_ERR_NOMEM;
+    m->excluded = excluded;
+    const int rc = ln_topics_publish(home, m, &r);
+    ln_msg_unref(m);
+    if (rc == 0 && result != NULL)
+        *result = (ln_publish_result){r.delivered, r.queued, r.dropped, r.closed};
+    return rc;
+}
+
+int ln_conn_publish(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span data, ln_publish_result *result)
+{
+    return publish_from(c, topic, kind, data, 0, result);
+}
+
+int ln_conn_publish_others(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span data, ln_publish_result *result)
+{
+    return publish_from(c, topic, kind, data, c->id, result);
+}
+
+/* The worker whose thread this is, or NULL. */
+static ln_worker *worker_here(const ln_server *server)
+{
+    ln_loop *const loop = ln_loop_current();
+
+    for (unsigned i = 0; loop != NULL && i < server->worker_count; i++) {
+        if (server->workers[i].home.loop == loop)
+            return &server->workers[i];
+    }
+    return NULL;
+}
+
+int ln_publish(ln_server *server, ln_span topic, enum ln_kind kind, ln_span data)
+{
+    const ln_topics *const topics = server->service_state;
+
+    if (is_reserved(topic) || !ln_hub_is_topic(topic, LN_DEFAULT_TOPIC_MAX_BYTES) ||
+        (kind != LN_TEXT && kind != LN_BINARY))
+        return LN_ERR_INVALID;
+    if (atomic_load(&server->state) != LN_SERVER_RUNNING)
+        return LN_ERR_STATE;
+    ln_msg *const m = ln_msg_new(server->alloc, (ln_msg_kind)kind, topic, (ln_span){NULL, 0}, data, 0);
+    if (m == NULL)
+        return LN_ERR_NOMEM;
+    ln_worker *const here = worker_here(server);
+    const int rc = here != NULL ? ln_topics_publish(&here->home, m, NULL) : ln_mesh_publish(topics->mesh, m);
+    ln_msg_unref(m);
+    return rc;
+}
+
+size_t ln_topic_count(ln_server *server, ln_span topic)
+{
+    size_t count = 0;
+
+    if (atomic_load(&server->state) != LN_SERVER_RUNNING)
+        return 0;
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        side *const there = server->workers[i].home.service;
+        ln_lock_take(&there->lock);
+        count += ln_hub_member_count(there->hub, topic);
+        ln_lock_give(&there->lock);
+    }
+    return count;
+}
+
+/* ---- life ---- */
+
+void *ln_topics_new(const ln_allocator *alloc)
+{
+    uint64_t seed[2];
+    ln_topics *const t = ln_alloc_zero(alloc, sizeof *t);
+
+    if (t == NULL)
+        return NULL;
+    t->alloc = alloc;
+    ln_random_fill(seed, sizeof seed);
+    t->mesh = ln_mesh_new(alloc, seed);
+    if (t->mesh == NULL) {
+        ln_free(alloc, t);
+        return NULL;
+    }
+    return t;
+}
+
+static void free_topics(void *state)
+{
+    ln_topics *const t = state;
+
+    if (t == NULL)
+        return;
+    ln_mesh_free(t->mesh);
+    ln_free(t->alloc, t);
+}
+
+static int start(void *state, ln_home *home)
+{
+    static const ln_hub_limits limits = {LN_DEFAULT_TOPIC_MAX_BYTES, LN_DEFAULT_TOPICS_PER_CONNECTION};
+    ln_topics *const t = state;
+    uint64_t seed[2];
+    side *const here = ln_alloc_zero(t->alloc, sizeof *here);
+
+    if (here == NULL)
+        return LN_ERR_NOMEM;
+    ln_random_fill(seed, sizeof seed);
+    here->hub = ln_hub_new(t->alloc, &limits, seed);
+    if (here->hub == NULL) {
+        ln_free(t->alloc, here);
+        return LN_ERR_NOMEM;
+    }
+    here->topics = t;
+    here->home = home;
+    ln_lock_init(&here->lock);
+    ln_mesh_join(t->mesh, here->hub, home->worker, home->loop, on_parcel, here);
+    ln_hub_attach(here->hub, ln_mesh_backplane(t->mesh));
+    home->service = here;
+    return 0;
+}
+
+static void stop(void *state, ln_home *home)
+{
+    const ln_topics *const t = state;
+    side *const here = home->service;
+
+    home->service = NULL;
+    ln_hub_free(here->hub);
+    ln_lock_fini(&here->lock);
+    ln_free(t->alloc, here);
+}
+
+static const ln_conn_hooks hooks = {.on_gone = on_gone};
+
+const ln_service ln_topics_service = {.hooks = &hooks, .start = start, .stop = stop, .free = free_topics};
+
+ln_server *ln_server_new(const ln_server_options *options)
+{
+    const ln_allocator *const alloc =
+        options == NULL || options->allocator == NULL ? &ln_alloc_libc : options->allocator;
+    void *const topics = ln_topics_new(alloc);
+    ln_server *const server = topics == NULL ? NULL : ln_server_create(options, &ln_topics_service, topics);
+
+    if (server == NULL)
+        free_topics(topics);
+    return server;
+}

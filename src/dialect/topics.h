@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * topics - a hub for each worker, joined by the mesh, and connections as subscribers. What linnet/topic.h promises, and
+ * what the dialects build on.
+ */
+#ifndef LN_TOPICS_H
+#define LN_TOPICS_H
+
+#include <linnet/topic.h>
+
+#include "hub/hub.h"
+#include "peer/serverinner.h"
+
+/* Forms of a msg (msg.h): what plain WebSocket subscribers get. Dialects take the numbers from LN_FORM_DIALECTS on. */
+enum { LN_FORM_PLAIN, LN_FORM_DEFLATED, LN_FORM_DIALECTS };
+
+enum { LN_TOPICS_SHARED_BITS = 15 }; /* window of the shared compression; a message below 1 << n fits any window of n */
+
+/*
+ * Names beginning so are linnet's own (presence): applications and peers can neither subscribe nor publish to them.
+ */
+#define LN_TOPICS_RESERVED "$linnet."
+
+/* What every server is made with. The state is a new one's; NULL when out of memory. */
+extern const ln_service ln_topics_service;
+void *ln_topics_new(const ln_allocator *alloc);
+
+/* The state of a running server, by its worker's home. */
+typedef struct ln_topics ln_topics;
+
+/* Subscribing and publishing without the rule for reserved names; on the connection's (home's) thread. */
+int ln_topics_subscribe(ln_conn *c, ln_span topic);
+int ln_topics_publish(ln_home *home, ln_msg *m, ln_hub_result *result);
+
+#endif

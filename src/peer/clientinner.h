@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* clientinner - a client as its two files see it: client.c (attempts) and clientshake.c (the opening handshake). */
+#ifndef LN_CLIENTINNER_H
+#define LN_CLIENTINNER_H
+
+#include <linnet/client.h>
+
+#include "net/resolve.h"
+#include "proto/upgrade.h"
+#include "proto/url.h"
+#include "wsconn.h"
+
+enum {
+    LN_CLIENT_IDLE,
+    LN_CLIENT_WAITING,
+    LN_CLIENT_RESOLVING,
+    LN_CLIENT_CONNECTING,
+    LN_CLIENT_SHAKING,
+    LN_CLIENT_OPEN
+};
+
+enum { LN_CLIENT_RESPONSE_MAX_BYTES = 16384, LN_CLIENT_REQUEST_MAX_BYTES = 65536 };
+
+struct ln_client {
+    ln_home home;
+    ln_site site;
+    ln_endpoint endpoint;
+    char *host;       /* as in the URL, without brackets */
+    char *host_field; /* as in the Host field */
+    char *target;
+    char *origin;      /* NULL = none */
+    char *server_name; /* wss */
+    ln_field *headers;
+    size_t header_count;
+    ln_tls_context *tls;
+    uint16_t port;
+    bool is_secure;
+    bool reconnect;
+    bool is_stopped;
+    uint8_t state;
+    uint32_t reconnect_base_ms;
+    uint32_t reconnect_max_ms;
+    uint32_t attempts_max;
+    uint32_t failures; /* in a row */
+    void (*on_failure)(ln_client *client, int err, unsigned status, const char *what, int64_t retry_ms, void *user);
+    void *failure_user;
+
+    ln_timer timer; /* the back-off, or the deadline of an attempt */
+    ln_resolve *resolve;
+    ln_connect *connect;
+    ln_address addresses[LN_RESOLVE_ADDRESSES_MAX];
+    unsigned address_count;
+    unsigned address_next;
+    int connect_error;
+
+    ln_conn *conn; /* SHAKING, OPEN */
+    ln_head_parser parser;
+    char key[LN_UPGRADE_KEY_BYTES];
+    char offer[LN_PMD_TEXT_MAX_BYTES];
+    size_t offer_size;
+    ln_pmd_params wish;
+};
+
+/* The attempt failed: tells the application and plans the next. */
+void ln_client_fail(ln_client *k, int err, unsigned status, const char *what);
+
+/* The handshake succeeded; the connection's on_open is next. */
+void ln_client_opened(ln_client *k);
+
+/* Takes over a connected descriptor and begins the opening handshake on it. */
+LN_NODISCARD int ln_client_shake(ln_client *k, int fd);
+
+/* Could the request be written? LN_ERR_INVALID for a header that must not be set or could break out of its line. */
+LN_NODISCARD int ln_client_check_request(ln_client *k);
+
+/* "host", "host:port" or "[v6]:port", NUL-terminated; `text` has room for it. */
+void ln_client_write_host(char *text, const ln_url *url, bool has_port);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * clientshake.c - the client's side of the opening handshake: the request out, the response judged, over to wsconn.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "clientinner.h"
+#include "net/fd.h"
+
+void ln_client_write_host(char *text, const ln_url *url, bool has_port)
+{
+    const int n = sprintf(text, url->is_ipv6 ? "[%.*s]" : "%.*s", (int)url->host.size, (const char *)url->host.data);
+    if (has_port)
+        sprintf(text + n, ":%u", url->port);
+}
+
+static ln_upgrade_offer make_offer(const ln_client *k)
+{
+    return (ln_upgrade_offer){.host = ln_text(k->host_field),
+                              .target = ln_text(k->target),
+                              .key = {k->key, sizeof k->key},
+                              .origin = ln_text(k->origin),
+                              .subprotocols = ln_text(k->endpoint.subprotocols),
+                              .extensions = {k->offer, k->offer_size},
+                              .extra = k->headers,
+                              .extra_count = k->header_count};
+}
+
+static int write_request(ln_client *k, ln_buf *out)
+{
+    uint8_t random[16];
+
+    ln_loop_random(k->home.loop, random, sizeof random);
+    ln_upgrade_make_key(random, k->key);
+    k->offer_size = ln_site_deflate_wish(&k->site, &k->wish) ? ln_pmd_write_offer(&k->wish, k->offer) : 0;
+    const ln_upgrade_offer offer = make_offer(k);
+    return ln_upgrade_write_request(out, &offer, LN_CLIENT_REQUEST_MAX_BYTES);
+}
+
+int ln_client_check_request(ln_client *k)
+{
+    ln_buf out;
+
+    ln_buf_init(&out, k->home.alloc);
+    const int rc = write_request(k, &out);
+    ln_buf_fini(&out);
+    return rc;
+}
+
+/* ---- the connection while it shakes hands ---- */
+
+static ln_client *client_of(const ln_conn *c)
+{
+    return LN_CONTAINER_OF(c->as.home, ln_client, home);
+}
+
+/* A connection that its client has given up may still hear from its stream. */
+static bool is_current(const ln_conn *c)
+{
+    return client_of(c)->conn == c;
+}
+
+static void on_stream_open(ln_stream *s)
+{
+    ln_conn *const c = ln_conn_of_stream(s);
+    ln_client *const k = client_of(c);
+    ln_buf out;
+
+    if (!is_current(c))
+        return;
+    ln_buf_init(&out, k->home.alloc);
+    int rc = write_request(k, &out);
+    if (rc == 0)
+        rc = ln_chain_append(&c->ws.out, &k->home.loop->pool, out.data, out.size);
+    ln_buf_fini(&out);
+    if (rc < 0)
+        ln_client_fail(k, rc, 0, ln_strerror(rc));
+    else
+        ln_conn_touch(c);
+}
+
+/* The response's head is complete: a WebSocket, or a failure. */
+static void judge(ln_client *k, const ln_head *head, uint8_t *rest, size_t rest_size)
+{
+    ln_conn *const c = k->conn;
+    const ln_upgrade_offer offer = make_offer(k);
+    ln_upgrade_result result;
+    ln_deflate *deflate = NULL;
+
+    ln_upgrade_check_response(head, &offer, k->offer_size > 0 ? &k->wish : NULL, &result);
+    if (result.rc < 0) {
+        ln_client_fail(k, result.rc, result.status, result.reason);
+        return;
+    }
+    if (result.has_deflate) {
+        ln_zpool *const zpool = ln_home_zpool(&k->home);
+        deflate = zpool == NULL ? NULL : ln_deflate_new(zpool, &result.deflate, false, LN_SITE_DEFLATE_LEVEL);
+    }
+    ln_conn_more *const more = result.subprotocol.size > 0 ? ln_conn_need_more(c) : NULL;
+    if ((result.has_deflate && deflate == NULL) || (result.subprotocol.size > 0 && more == NULL)) {
+        ln_deflate_free(deflate); /* agreed upon already: without it the peer could not be understood */
+        ln_client_fail(k, LN_ERR_NOMEM, 0, ln_strerror(LN_ERR_NOMEM));
+        return;
+    }
+    if (more != NULL)
+        more->subprotocol = result.subprotocol;
+    ln_client_opened(k);
+    c->stream.ops = &ln_conn_ops;
+    ln_conn_attach(c, k);
+    ln_conn_upgrade(c, &k->site, deflate, NULL, NULL);
+    ln_conn_feed(c, rest, rest_size);
+}
+
+static void on_stream_recv(ln_stream *s, uint8_t *bytes, size_t n)
+{
+    ln_conn *const c = ln_conn_of_stream(s);
+    ln_client *const k = client_of(c);
+    ln_head head;
+    const char *text;
+
+    if (!is_current(c))
+        return;
+    const size_t used = ln_head_feed(&k->parser, bytes, n);
+    if (ln_head_next(&k->parser, &head))
+        judge(k, &head, bytes + used, n - used);
+    else if (ln_head_fault(&k->parser, &text) != 0)
+        ln_client_fail(k, LN_ERR_HANDSHAKE, 0, text);
+}
+
+static void on_stream_sent(ln_stream *s, size_t n)
+{
+    ln_conn *const c = ln_conn_of_stream(s);
+
+    ln_conn_sent(c, n);
+    if (is_current(c))
+        ln_conn_push(c);
+}
+
+static void on_stream_end(ln_stream *s, int err)
+{
+    ln_conn *const c = ln_conn_of_stream(s);
+
+    c->flags |= LN_CONN_PEER_ENDED;
+    if (!is_current(c))
+        return;
+    const char *const what = err == LN_ERR_TLS ? ln_stream_tls_error(s) : "the peer ended the connection";
+    ln_client_fail(client_of(c), err == 0 ? LN_ERR_HANDSHAKE : err, 0, what);
+}
+
+static void on_stream_flush(ln_stream *s)
+{
+    ln_conn *const c = ln_conn_of_stream(s);
+
+    if (is_current(c))
+        ln_conn_push(c);
+    else
+        ln_conn_settle(c);
+}
+
+static void on_stream_closed(ln_stream *s)
+{
+    ln_conn_free(ln_conn_of_stream(s));
+}
+
+static const ln_stream_ops shaking_ops = {
+    .on_open = on_stream_open,
+    .on_recv = on_stream_recv,
+    .on_sent = on_stream_sent,
+    .on_end = on_stream_end,
+    .on_flush = on_stream_flush,
+    .on_closed = on_stream_closed,
+};
+
+int ln_client_shake(ln_client *k, int fd)
+{
+    const ln_head_limits limits = {LN_CLIENT_RESPONSE_MAX_BYTES, LN_HEAD_FIELDS_MAX};
+
+    ln_conn *const c = ln_conn_new(&k->home);
+    if (c == NULL) {
+        ln_fd_close(fd);
+        return LN_ERR_NOMEM;
+    }
+    ln_head_fini(&k->parser);
+    ln_head_init(&k->parser, LN_HEAD_RESPONSE, &limits, k->home.alloc);
+    k->conn = c;
+    k->state = LN_CLIENT_SHAKING;
+    const int rc = ln_stream_open_client(&c->stream, k->home.loop, fd, k->tls, k->server_name, &shaking_ops);
+    if (rc < 0) {
+        k->conn = NULL;
+        ln_conn_free(c);
+    }
+    return rc;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * connapi.c - what an application may do with a connection (linnet/conn.h). Changes the machine, corks the stream, and
+ * leaves the rest to the end of the turn.
+ */
+#include <string.h>
+
+#include "meta.h"
+#include "sendq.h"
+#include "wsconn.h"
+
+enum {
+    /*
+     * Output beyond this is given to the system at once instead of at the end of the turn: a handler that sends a lot
+     * should fill the socket, not our memory.
+     */
+    PUSH_BYTES = 65536
+};
+
+/* ---- identity ---- */
+
+ln_conn_id ln_conn_get_id(const ln_conn *c)
+{
+    return c->id;
+}
+
+ln_server *ln_conn_server(const ln_conn *c)
+{
+    return ln_conn_home(c)->server;
+}
+
+ln_loop *ln_conn_loop(const ln_conn *c)
+{
+    return c->stream.sock.loop;
+}
+
+ln_span ln_conn_subprotocol(const ln_conn *c)
+{
+    return c->more == NULL || c->more->subprotocol.data == NULL ? (ln_span){"", 0} : c->more->subprotocol;
+}
+
+ln_span ln_conn_remote(const ln_conn *c)
+{
+    /* Asked for rarely, and a connection has no room to keep it: written where the loop has space. */
+    char *const text = (char *)c->stream.sock.loop->scratch;
+    ln_address peer;
+
+    if (ln_address_of_peer(c->stream.sock.fd, &peer) < 0)
+        return (ln_span){"", 0};
+    return (ln_span){text, ln_address_write(&peer, text)};
+}
+
+void *ln_conn_user(const ln_conn *c)
+{
+    return c->phase == LN_CONN_HTTP ? NULL : c->as.user;
+}
+
+void ln_conn_set_user(ln_conn *c, void *user)
+{
+    if (c->phase != LN_CONN_HTTP)
+        c->as.user = user;
+}
+
+int ln_conn_set(ln_conn *c, const char *key, ln_value value)
+{
+    ln_conn_more *const more = ln_conn_need_more(c);
+    return more == NULL ? LN_ERR_NOMEM : ln_meta_set(&more->meta, key, value, ln_conn_home(c)->alloc);
+}
+
+ln_value ln_conn_get(const ln_conn *c, const char *key)
+{
+    return c->more == NULL ? (ln_value){.type = LN_VALUE_NONE} : ln_meta_get(c->more->meta, key);
+}
+
+/* ---- the queue ---- */
+
+size_t ln_conn_queued_bytes(const ln_conn *c)
+{
+    size_t n = ln_ws_queued(&c->ws) + ln_stream_queued(&c->stream);
+    if (c->more != NULL)
+        n += ln_sendq_bytes(c->more->waiting);
+    return n;
+}
+
+/*
+ * May a message of `size` bytes be begun? An empty queue takes any one message, so that a limit below the message limit
+ * does not make sending impossible.
+ */
+static bool has_room(const ln_conn *c, size_t size)
+{
+    const size_t queued = ln_conn_queued_bytes(c);
+    const size_t max = ln_conn_site(c)->endpoint->options.queue_max_bytes;
+    return queued == 0 || (queued < max && size <= max - queued);
+}
+
+/* The queue is full: what the policy says. Never 0. */
+static LN_COLD int overflow(ln_conn *c)
+{
+    const ln_site *const site = ln_conn_site(c);
+    ln_counters *const counters = &site->home->counters;
+
+    switch (site->endpoint->options.overflow) {
+    case LN_OVERFLOW_REFUSE:
+    case LN_OVERFLOW_DROP_OLDEST: /* what could be dropped was */
+        c->flags |= LN_CONN_ABOVE_HIGH;
+        return LN_ERR_WOULD_EXCEED;
+    case LN_OVERFLOW_DROP_NEWEST:
+        ln_count(&counters->dropped, 1);
+        return LN_ERR_DROPPED;
+    case LN_OVERFLOW_CLOSE:
+        break;
+    }
+    ln_count(&counters->overflow_closes, 1);
+    c->error = LN_ERR_WOULD_EXCEED;
+    ln_ws_fail(&c->ws, 1008, "too slow");
+    ln_conn_touch(c);
+    return LN_ERR_CLOSED;
+}
+
+/* Drop-oldest: makes room among what has not been begun. */
+static void drop_oldest(ln_conn *c, size_t size)
+{
+    int kind;
+
+    while (!has_room(c, size) && c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0) {
+        ln_block_unref(ln_sendq_pop(c->more->waiting, &kind));
+        ln_count(&ln_conn_home(c)->counters.dropped, 1);
+    }
+}
+
+/* Drop-oldest: with enough on its way already, a message waits where it can still be dropped. */
+static bool has_to_wait(const ln_conn *c)
+{
+    const ln_ws_options *const o = &ln_conn_site(c)->endpoint->options;
+
+    return o->overflow == LN_OVERFLOW_DROP_OLDEST &&
+           ((c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0) || ln_ws_queued(&c->ws) >= o->low_water_bytes);
+}
+
+static int put_waiting(ln_conn *c, ln_block *block, int kind)
+{
+    ln_conn_more *const more = ln_conn_need_more(c);
+
+    if (more == NULL)
+        return LN_ERR_NOMEM;
+    if (more->waiting == NULL)
+        more->waiting = ln_sendq_new(ln_conn_home(c)->alloc);
+    return more->waiting == NULL ? LN_ERR_NOMEM : ln_sendq_push(more->waiting, block, kind);
+}
+
+static int make_room(ln_conn *c, size_t size)
+{
+    if (LN_UNLIKELY(c->phase != LN_CONN_OPEN))
+        return LN_ERR_CLOSED;
+    if (LN_LIKELY(has_room(c, size)))
+        return 0;
+    ln_conn_push(c);
+    if (has_room(c, size))
+        return 0;
+    if (ln_conn_site(c)->endpoint->options.overflow == LN_OVERFLOW_DROP_OLDEST)
+        drop_oldest(c, size);
+    return has_room(c, size) ? 0 : overflow(c);
+}
+
+/* A message is in the queue: 0, or 1 above high water. */
+LN_INLINE int queued(ln_conn *c)
+{
+    const ln_site *const site = ln_conn_site(c);
+
+    ln_count(&site->home->counters.messages_out, 1);
+    ln_conn_touch(c);
+    if (LN_LIKELY(ln_ws_queued(&c->ws) < PUSH_BYTES && !(c->flags & LN_CONN_ABOVE_HIGH)))
+        return 0;
+    if (!ln_stream_is_sending(&c->stream))
+        ln_conn_push(c);
+    if (ln_conn_queued_bytes(c) <= site->endpoint->options.high_water_bytes)
+        return 0;
+    c->flags |= LN_CONN_ABOVE_HIGH;
+    return 1;
+}
+
+/* ---- sending ---- */
+
+static int send_waiting(ln_conn *c, enum ln_kind kind, ln_span data)
+{
+    const ln_allocator *const alloc = ln_conn_home(c)->alloc;
+
+    ln_block *const block = ln_block_new(alloc, data.size);
+    if (block == NULL)
+        return LN_ERR_NOMEM;
+    if (data.size > 0)
+        memcpy(block->bytes, data.data, data.size);
+    const int rc = put_waiting(c, block, kind);
+    ln_block_unref(block);
+    return rc < 0 ? rc : queued(c);
+}
+
+LN_HOT int ln_conn_send(ln_conn *c, enum ln_kind kind, ln_span data)
+{
+    int rc = make_room(c, data.size);
+    if (LN_UNLIKELY(rc < 0))
+        return rc;
+    if (LN_UNLIKELY(has_to_wait(c)))
+        return send_waiting(c, kind, data);
+    rc = ln_ws_send(&c->ws, kind, data);
+    return LN_UNLIKELY(rc < 0) ? rc : queued(c);
+}
+
+int ln_conn_send_piece(ln_conn *c, enum ln_kind kind, ln_span data, bool is_last)
+{
+    int rc = make_room(c, data.size);
+    if (rc < 0)
+        return rc;
+    rc = ln_ws_send_piece(&c->ws, kind, data, is_last);
+    return rc < 0 ? rc : queued(c);
+}
+
+LN_HOT int ln_conn_send_block(ln_conn *c, ln_block *frame)
+{
+    int rc = make_room(c, frame->size);
+    if (LN_UNLIKELY(rc < 0))
+        return rc;
+    rc = LN_UNLIKELY(has_to_wait(c)) ? put_waiting(c, frame, 0) : ln_ws_send_block(&c->ws, frame);
+    return LN_UNLIKELY(rc < 0) ? rc : queued(c);
+}
+
+int ln_conn_ping(ln_conn *c, ln_span data)
+{
+    if (c->phase != LN_CONN_OPEN)
+        return LN_ERR_CLOSED;
+    const int rc = ln_ws_send_ping(&c->ws, data);
+    if (rc == 0)
+        ln_conn_touch(c);
+    return rc;
+}
+
+/* ---- ending ---- */
+
+int ln_conn_close(ln_conn *c, uint16_t code, ln_span reason)
+{
+    if (c->phase != LN_CONN_OPEN)
+        return LN_ERR_CLOSED;
+    /* What still waits goes before the close frame. */
+    if (c->more != NULL)
+        ln_conn_refill(c, SIZE_MAX);
+    const int rc = ln_ws_send_close(&c->ws, code, reason, c->stream.sock.loop->now_ms);
+    if (rc < 0)
+        return rc;
+    ln_conn_resume(c); /* the peer's close frame has to be seen */
+    ln_conn_touch(c);
+    return 0;
+}
+
+void ln_conn_abort(ln_conn *c)
+{
+    ln_conn_drop(c, 0);
+}
+
+/* ---- reading ---- */
+
+void ln_conn_pause(ln_conn *c)
+{
+    if (c->phase != LN_CONN_OPEN || (c->flags & LN_CONN_PAUSED))
+        return;
+    c->flags |= LN_CONN_PAUSED;
+    ln_stream_pause(&c->stream);
+}
+
+void ln_conn_resume(ln_conn *c)
+{
+    if (c->phase != LN_CONN_OPEN || !(c->flags & LN_CONN_PAUSED))
+        return;
+    c->flags &= (uint8_t)~LN_CONN_PAUSED;
+    ln_ws_touch(&c->ws, c->stream.sock.loop->now_ms);
+    ln_stream_resume(&c->stream);
+    ln_conn_touch(c); /* what was kept back is handled at the end of the turn */
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "site.h"
+
+#include "base/limits.h"
+#include "base/text.h"
+
+/* ---- options ---- */
+
+typedef struct setting {
+    const char *name;
+    uint32_t *value;
+} setting;
+
+static int settle(const setting *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const int rc = ln_limit_get(ln_limit_find(ln_text(list[i].name)), *list[i].value, list[i].value);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int settle_options(ln_ws_options *o)
+{
+    const setting list[] = {
+        {"MESSAGE_MAX_BYTES", &o->message_max_bytes}, {"FRAME_MAX_BYTES", &o->frame_max_bytes},
+        {"FRAGMENTS_MAX", &o->fragments_max},         {"CONTROL_PER_SECOND", &o->control_per_second},
+        {"HANDSHAKE_MS", &o->handshake_ms},           {"PING_INTERVAL_MS", &o->ping_interval_ms},
+        {"PONG_WAIT_MS", &o->pong_wait_ms},           {"IDLE_MS", &o->idle_ms},
+        {"CLOSE_WAIT_MS", &o->close_wait_ms},         {"QUEUE_MAX_BYTES", &o->queue_max_bytes},
+        {"HIGH_WATER_BYTES", &o->high_water_bytes},   {"LOW_WATER_BYTES", &o->low_water_bytes},
+        {"DEFLATE_MIN_BYTES", &o->deflate_min_bytes},
+    };
+    const bool is_frame_open = o->frame_max_bytes == 0;
+    const bool is_water_open = o->high_water_bytes == 0 && o->low_water_bytes == 0;
+
+    const int rc = settle(list, LN_ARRAY_SIZE(list));
+    if (rc < 0)
+        return rc;
+    /* Defaults that depend on what was set: they must not contradict it. */
+    if (is_frame_open)
+        o->frame_max_bytes = o->message_max_bytes;
+    if (is_water_open && o->high_water_bytes > o->queue_max_bytes) {
+        o->high_water_bytes = o->queue_max_bytes;
+        o->low_water_bytes = o->queue_max_bytes / 4;
+    }
+    return o->low_water_bytes <= o->high_water_bytes && o->high_water_bytes <= o->queue_max_bytes ? 0
+                                                                                                  : LN_ERR_INVALID;
+}
+
+/* A comma separated list of tokens, each once. */
+static bool is_token_list(const char *list)
+{
+    ln_span rest = ln_text(list), item;
+
+    while (rest.size > 0 && ln_text_next(&rest, ',', &item)) {
+        if (!ln_text_is_token(item))
+            return false;
+    }
+    return true;
+}
+
+int ln_endpoint_init(ln_endpoint *e, const ln_ws_handlers *handlers, const ln_ws_options *options,
+                     const ln_allocator *alloc)
+{
+    static const ln_ws_handlers no_handlers;
+    static const ln_ws_options no_options;
+
+    *e = (ln_endpoint){.handlers = handlers == NULL ? no_handlers : *handlers,
+                       .options = options == NULL ? no_options : *options};
+    if (e->handlers.on_message != NULL && e->handlers.on_chunk != NULL)
+        return LN_ERR_INVALID;
+    if (e->options.subprotocols != NULL && !is_token_list(e->options.subprotocols))
+        return LN_ERR_INVALID;
+    if ((unsigned)e->options.overflow > LN_OVERFLOW_CLOSE)
+        return LN_ERR_INVALID;
+    const int rc = settle_options(&e->options);
+    if (rc < 0)
+        return rc;
+    const ln_span subprotocols = ln_text(e->options.subprotocols);
+    const ln_span origins = ln_text(e->options.origins);
+    e->subprotocols = ln_strndup(alloc, subprotocols.data, subprotocols.size);
+    e->origins = ln_strndup(alloc, origins.data, origins.size);
+    if (e->subprotocols != NULL && e->origins != NULL)
+        return 0;
+    ln_endpoint_fini(e, alloc);
+    return LN_ERR_NOMEM;
+}
+
+void ln_endpoint_fini(ln_endpoint *e, const ln_allocator *alloc)
+{
+    ln_free(alloc, e->subprotocols);
+    ln_free(alloc, e->origins);
+    e->subprotocols = e->origins = NULL;
+}
+
+/* ---- on one loop ---- */
+
+void ln_site_init(ln_site *site, ln_home *home, const ln_endpoint *endpoint, ln_ws_role role)
+{
+    const ln_ws_options *const o = &endpoint->options;
+    const uint32_t rate = o->control_per_second;
+
+    *site = (ln_site){
+        .home = home,
+        .endpoint = endpoint,
+        .config = {.role = role,
+                   .is_streaming = endpoint->handlers.on_chunk != NULL,
+                   .trusts_text = o->trust_text,
+                   .message_max_bytes = o->message_max_bytes,
+                   .frame_max_bytes = o->frame_max_bytes,
+                   .fragments_max = o->fragments_max,
+                   .control_rate = {rate, rate * LN_CONTROL_BURST_SECONDS},
+                   .ping_interval_ms = o->ping_interval_ms,
+                   .pong_wait_ms = o->pong_wait_ms,
+                   .idle_ms = o->idle_ms,
+                   .message_ms = LN_DEFAULT_MESSAGE_MS,
+                   .close_wait_ms = o->close_wait_ms,
+                   .deflate_min_bytes = o->deflate_min_bytes,
+                   .pool = &home->loop->pool,
+                   .alloc = home->alloc,
+                   .scratch = &home->scratch,
+                   .mask_key = ln_home_mask_key,
+                   .mask_user = home},
+    };
+}
+
+bool ln_site_deflate_wish(const ln_site *site, ln_pmd_params *wish)
+{
+    const ln_ws_options *const o = &site->endpoint->options;
+
+    *wish = (ln_pmd_params){.server_no_context_takeover = !o->deflate_context_takeover,
+                            .client_no_context_takeover = !o->deflate_context_takeover,
+                            .server_max_window_bits = 15,
+                            .client_max_window_bits = 15};
+    return o->deflate;
+}

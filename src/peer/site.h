@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * site - a WebSocket endpoint as one loop sees it: handlers, options with their defaults filled in, and the codec's
+ * configuration. All connections of the endpoint on that loop point to it.
+ */
+#ifndef LN_SITE_H
+#define LN_SITE_H
+
+#include "home.h"
+
+enum {
+    LN_SITE_DEFLATE_LEVEL = 6
+};
+
+/* An endpoint's fixed part, shared by all workers. */
+typedef struct ln_endpoint {
+    ln_ws_handlers handlers;
+    ln_ws_options options; /* checked, defaults filled in */
+    char *subprotocols;    /* owned; "" if none */
+    char *origins;         /* owned; "" = same origin */
+} ln_endpoint;
+
+/* Checks and copies. LN_ERR_INVALID: a limit out of range, both on_message and on_chunk, a subprotocol that is no token. */
+LN_NODISCARD int ln_endpoint_init(ln_endpoint *e, const ln_ws_handlers *handlers, const ln_ws_options *options,
+                                  const ln_allocator *alloc);
+void ln_endpoint_fini(ln_endpoint *e, const ln_allocator *alloc);
+
+typedef struct ln_site {
+    ln_ws_config config;
+    ln_home *home;
+    const ln_endpoint *endpoint;
+} ln_site;
+
+void ln_site_init(ln_site *site, ln_home *home, const ln_endpoint *endpoint, ln_ws_role role);
+
+/* The compression we are willing to do on this site. False: none. */
+bool ln_site_deflate_wish(const ln_site *site, ln_pmd_params *wish);
+
+#endif

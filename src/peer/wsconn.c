@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT */
+#include "wsconn.h"
+
+#include "exchange.h"
+#include "meta.h"
+#include "sendq.h"
+
+/* ---- life ---- */
+
+static void on_timer(ln_timer *timer);
+
+ln_conn *ln_conn_new(ln_home *home)
+{
+    ln_conn *const c = ln_alloc_zero(home->alloc, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->as.home = home;
+    ln_timer_init(&c->timer, on_timer);
+    if (home->slots != NULL && ln_slots_add(home->slots, c, &c->id) < 0) {
+        ln_free(home->alloc, c);
+        return NULL;
+    }
+    c->id |= (uint64_t)home->worker << LN_CONN_WORKER_SHIFT;
+    home->conn_count++;
+    return c;
+}
+
+static void free_more(ln_conn *c, const ln_allocator *alloc)
+{
+    ln_conn_more *const more = c->more;
+    if (more == NULL)
+        return;
+    if (more->on_free != NULL)
+        more->on_free(c, more->owner);
+    ln_buf_fini(&more->stash);
+    ln_meta_free(more->meta, alloc);
+    ln_sendq_free(more->waiting, alloc);
+    ln_free(alloc, more);
+}
+
+void ln_conn_free(ln_conn *c)
+{
+    ln_home *const home = ln_conn_home(c);
+
+    LN_ASSERT(!(c->flags & LN_CONN_ANNOUNCED));
+    ln_timer_clear(&home->loop->wheel, &c->timer);
+    ln_exchange_free(c->http);
+    ln_uncount(&home->counters.queued_bytes, c->accounted_bytes);
+    if (home->slots != NULL)
+        ln_slots_remove(home->slots, c->id & LN_CONN_NAME_MASK);
+    ln_ws_fini(&c->ws);
+    free_more(c, home->alloc);
+    ln_free(home->alloc, c);
+    home->conn_count--;
+    if (home->conn_count == 0 && home->is_draining && home->on_empty != NULL)
+        home->on_empty(home);
+}
+
+ln_conn_more *ln_conn_need_more(ln_conn *c)
+{
+    if (c->more == NULL) {
+        const ln_allocator *const alloc = ln_conn_home(c)->alloc;
+        c->more = ln_alloc_zero(alloc, sizeof *c->more);
+        if (c->more != NULL)
+            ln_buf_init(&c->more->stash, alloc);
+    }
+    return c->more;
+}
+
+void *ln_conn_attachment(const ln_conn *c)
+{
+    return c->attachment;
+}
+
+void ln_conn_attach(ln_conn *c, void *attachment)
+{
+    c->attachment = attachment;
+}
+
+/* ---- endings ---- */
+
+static void close_stream(ln_conn *c)
+{
+    if (c->phase == LN_CONN_GONE)
+        return;
+    c->phase = LN_CONN_GONE;
+    ln_timer_clear(&ln_conn_home(c)->loop->wheel, &c->timer);
+    if (c->flags & LN_CONN_SKIPS_FLUSH)
+        ln_stream_reset(&c->stream);
+    else
+        ln_stream_close(&c->stream);
+}
+
+static void count_close(ln_home *home, const ln_conn *c)
+{
+    ln_count(&home->counters.closed, 1);
+    ln_uncount(&home->counters.connections, 1);
+    if (c->error <= LN_ERR_PROTOCOL && c->error > LN_ERR_NOMEM)
+        ln_count(&home->counters.protocol_errors, 1);
+}
+
+/* CLOSED: the application hears of it, once; what follows is between the peer and us. */
+static void announce_close(ln_conn *c, const ln_ws_event *event)
+{
+    const ln_site *const site = ln_conn_site(c);
+    ln_home *const home = site->home;
+    const ln_ws_handlers *const h = &site->endpoint->handlers;
+    const char *what = NULL;
+
+    if (c->error == 0)
+        c->error = (int8_t)ln_ws_error(&c->ws);
+    const ln_close_info info = {.code = event->code,
+                                .reason = event->data,
+                                .by = event->by == LN_WS_BY_PEER ? LN_CLOSED_BY_PEER : LN_CLOSED_BY_US,
+                                .is_clean = event->is_clean,
+                                .error = c->error};
+    c->phase = LN_CONN_ENDING;
+    if (home->slots != NULL)
+        ln_slots_retire(home->slots, c->id & LN_CONN_NAME_MASK);
+    count_close(home, c);
+    if (ln_ws_fault(&c->ws, &what) > 0 && *what != '\0' && h->on_error != NULL)
+        h->on_error(c, c->error, what, h->user);
+    if (h->on_close != NULL)
+        h->on_close(c, &info, h->user);
+    c->flags &= (uint8_t)~LN_CONN_ANNOUNCED;
+    if (c->attachment != NULL && home->hooks != NULL)
+        home->hooks->on_gone(c, c->attachment);
+    c->attachment = NULL;
+    ln_timer_set(&home->loop->wheel, &c->timer, home->loop->now_ms + site->config.close_wait_ms);
+}
+
+/* ENDING: output first, then our FIN, then the peer's; a client lets the server go first (RFC 6455 7.1.1). */
+static void advance_ending(ln_conn *c)
+{
+    const bool is_flushed = ln_ws_queued(&c->ws) == 0 && !ln_stream_is_sending(&c->stream);
+
+    if (c->flags & (LN_CONN_SKIPS_FLUSH | LN_CONN_PEER_ENDED)) {
+        if (is_flushed || (c->flags & LN_CONN_SKIPS_FLUSH))
+            close_stream(c);
+        return;
+    }
+    if (!is_flushed || (c->flags & LN_CONN_FIN_SENT))
+        return;
+    const bool is_client = c->ws.config != NULL && c->ws.config->role == LN_WS_CLIENT;
+    if (!is_client) {
+        c->flags |= LN_CONN_FIN_SENT;
+        ln_stream_shutdown(&c->stream);
+    }
+    ln_stream_resume(&c->stream); /* a paused connection still has to see the peer's FIN */
+}
+
+void ln_conn_drop(ln_conn *c, int error)
+{
+    if (c->phase == LN_CONN_GONE)
+        return;
+    c->flags |= LN_CONN_SKIPS_FLUSH;
+    if (c->phase == LN_CONN_OPEN) {
+        if (c->error == 0)
+            c->error = (int8_t)error;
+        ln_ws_abort(&c->ws);
+    } else {
+        c->phase = LN_CONN_ENDING;
+    }
+    ln_conn_touch(c);
+}
+
+void ln_conn_finish(ln_conn *c)
+{
+    LN_ASSERT(c->phase == LN_CONN_HTTP && c->http != NULL);
+    ln_home *const home = ln_conn_home(c);
+
+    ln_chain_splice(&c->ws.out, &c->http->out);
+    c->phase = LN_CONN_ENDING;
+    ln_timer_set(&home->loop->wheel, &c->timer, home->loop->now_ms + LN_CONN_LINGER_MS);
+    ln_conn_touch(c);
+}
+
+/* ---- output ---- */
+
+/* What waits in this connection's queue, as the home's counter knows it. */
+static void account(ln_conn *c, ln_home *home)
+{
+    const size_t queued = ln_conn_queued_bytes(c);
+    const uint32_t now = queued > UINT32_MAX ? UINT32_MAX : (uint32_t)queued;
+
+    if (LN_LIKELY(now == c->accounted_bytes))
+        return;
+    ln_uncount(&home->counters.queued_bytes, c->accounted_bytes);
+    ln_count(&home->counters.queued_bytes, now);
+    c->accounted_bytes = now;
+}
+
+void ln_conn_refill(ln_conn *c, size_t below_bytes)
+{
+    ln_sendq *const waiting = c->more->waiting;
+    int kind;
+
+    while (ln_sendq_bytes(waiting) > 0 && ln_ws_is_open(&c->ws) && ln_ws_queued(&c->ws) < below_bytes) {
+        ln_block *const b = ln_sendq_pop(waiting, &kind);
+        const int rc = kind == 0 ? ln_ws_send_block(&c->ws, b)
+                                 : ln_ws_send(&c->ws, (enum ln_kind)kind, (ln_span){b->bytes, b->size});
+        if (rc < 0)
+            ln_count(&ln_conn_home(c)->counters.dropped, 1);
+        ln_block_unref(b);
+    }
+}
+
+LN_HOT void ln_conn_push(ln_conn *c)
+{
+    ln_span spans[LN_SOCK_SPANS_MAX];
+    ln_home *const home = ln_conn_home(c);
+
+    if (LN_UNLIKELY(c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0))
+        ln_conn_refill(c, ln_conn_site(c)->endpoint->options.low_water_bytes);
+    while (!ln_stream_is_sending(&c->stream)) {
+        const int k = ln_chain_peek(&c->ws.out, spans, LN_SOCK_SPANS_MAX);
+        if (k == 0)
+            break;
+        const size_t n = ln_stream_send(&c->stream, spans, k);
+        if (n == 0)
+            break;
+        ln_conn_sent(c, n);
+        ln_count(&home->counters.bytes_out, n);
+    }
+    account(c, home);
+}
+
+void ln_conn_sent(ln_conn *c, size_t n)
+{
+    if (LN_LIKELY(c->ws.config != NULL))
+        ln_ws_sent(&c->ws, n);
+    else
+        ln_chain_drop(&c->ws.out, &ln_conn_home(c)->loop->pool, n);
+}
+
+static void check_low_water(ln_conn *c)
+{
+    const ln_site *const site = ln_conn_site(c);
+    const ln_ws_handlers *const h = &site->endpoint->handlers;
+
+    if (ln_conn_queued_bytes(c) > site->endpoint->options.low_water_bytes || !ln_ws_is_open(&c->ws))
+        return;
+    c->flags &= (uint8_t)~LN_CONN_ABOVE_HIGH;
+    if (h->on_drain != NULL)
+        h->on_drain(c, h->user);
+}
+
+/* ---- input ---- */
+
+static void handle(ln_conn *c, const ln_ws_event *event)
+{
+    const ln_site *const site = ln_conn_site(c);
+    const ln_ws_handlers *const h = &site->endpoint->handlers;
+    const ln_message message = {event->kind, event->data, event->is_first, event->is_last};
+
+    switch (event->type) {
+    case LN_WS_MESSAGE:
+        ln_count(&site->home->counters.messages_in, 1);
+        if (LN_LIKELY(h->on_message != NULL))
+            h->on_message(c, &message, h->user);
+        break;
+    case LN_WS_PIECE:
+        ln_count(&site->home->counters.messages_in, event->is_last);
+        h->on_chunk(c, &message, h->user);
+        break;
+    case LN_WS_PING:
+        if (h->on_ping != NULL)
+            h->on_ping(c, event->data, h->user);
+        break;
+    case LN_WS_PONG:
+        if (h->on_pong != NULL)
+            h->on_pong(c, event->data, h->user);
+        break;
+    case LN_WS_CLOSED:
+        announce_close(c, event);
+        break;
+    }
+}
+
+static void deliver(ln_conn *c)
+{
+    ln_ws_event event;
+
+    while (ln_ws_next(&c->ws, &event))
+        handle(c, &event);
+}
+
+/* Keeps what a paused connection has received: never more than one receive buffer, since the socket is paused too. */
+static void stash(ln_conn *c, const uint8_t *bytes, size_t n)
+{
+    ln_conn_more *const more = ln_conn_need_more(c);
+
+    if (more == NULL || ln_buf_append(&more->stash, bytes, n, SIZE_MAX) < 0)
+        ln_conn_drop(c, LN_ERR_NOMEM);
+}
+
+LN_HOT void ln_conn_feed(ln_conn *c, uint8_t *bytes, size_t n)
+{
+    const uint64_t now_ms = c->stream.sock.loop->now_ms;
+
+    while (n > 0 && c->phase == LN_CONN_OPEN) {
+        if (LN_UNLIKELY(c->flags & LN_CONN_PAUSED)) {
+            stash(c, bytes, n);
+            return;
+        }
+        const size_t used = ln_ws_feed(&c->ws, bytes, n, now_ms);
+        bytes += used;
+        n -= used;
+        deliver(c);
+    }
+}
+
+/* Resumed: what was kept back comes first. */
+static void unstash(ln_conn *c)
+{
+    ln_buf kept = c->more->stash;
+
+    ln_buf_init(&c->more->stash, kept.alloc);
+    ln_conn_feed(c, kept.data, kept.size);
+    ln_buf_fini(&kept);
+    if (c->phase == LN_CONN_OPEN && (c->flags & LN_CONN_PEER_ENDED) && c->more->stash.size == 0)
+        ln_ws_eof(&c->ws);
+}
+
+/* ---- everything else ---- */
+
+void ln_conn_settle(ln_conn *c)
+{
+    if (LN_UNLIKELY(c->http != NULL)) {
+        if (c->phase == LN_CONN_HTTP) {
+            ln_exchange_push(c->http, 0);
+            return;
+        }
+        ln_exchange_free(c->http);
+    }
+    if (c->phase == LN_CONN_OPEN) {
+        if (LN_UNLIKELY(c->more != NULL && c->more->stash.size > 0 && !(c->flags & LN_CONN_PAUSED)))
+            unstash(c);
+        deliver(c);
+    }
+    if (c->phase == LN_CONN_GONE)
+        return;
+    ln_conn_push(c);
+    if (LN_UNLIKELY(c->flags & LN_CONN_ABOVE_HIGH))
+        check_low_water(c);
+    if (LN_LIKELY(c->phase == LN_CONN_OPEN))
+        ln_conn_arm(c);
+    else if (c->phase == LN_CONN_ENDING)
+        advance_ending(c);
+}
+
+void ln_conn_arm(ln_conn *c)
+{
+    const uint64_t due = c->phase == LN_CONN_HTTP ? c->http->due_ms : ln_ws_deadline(&c->ws);
+
+    /* Later is cheap: the timer finds out when it fires. Only earlier has to move it. */
+    if (LN_LIKELY(ln_timer_is_set(&c->timer) && c->timer.at_ms <= due))
+        return;
+    if (due != UINT64_MAX)
+        ln_timer_set(&c->stream.sock.loop->wheel, &c->timer, due);
+}
+
+static void on_timer(ln_timer *timer)
+{
+    ln_conn *const c = LN_CONTAINER_OF(timer, ln_conn, timer);
+    const uint64_t now_ms = c->stream.sock.loop->now_ms;
+
+    switch (c->phase) {
+    case LN_CONN_HTTP:
+        if (now_ms >= c->http->due_ms)
+            ln_exchange_expire(c->http);
+        else
+            ln_conn_arm(c);
+        return;
+    case LN_CONN_OPEN:
+        if (c->flags & LN_CONN_PAUSED)
+            ln_ws_touch(&c->ws, now_ms); /* we did not listen: silence proves nothing */
+        ln_ws_tick(&c->ws, now_ms);
+        ln_conn_settle(c);
+        return;
+    case LN_CONN_ENDING:
+        c->flags |= LN_CONN_SKIPS_FLUSH;
+        close_stream(c);
+        return;
+    default:
+        return;
+    }
+}
+
+/* ---- what the stream calls ---- */
+
+static void on_stream_open(ln_stream *s)
+{
+    ln_conn_arm(ln_conn_of_stream(s));
+}
+
+static LN_HOT void on_stream_recv(ln_stream *s, uint8_t *bytes, size_t n)
+{
+    ln_conn *const c = ln_conn_of_stream(s);
+
+    if (LN_LIKELY(c->phase == LN_CONN_OPEN)) {
+        ln_count(&ln_conn_site(c)->home->counters.bytes_in, n);
+        ln_conn_feed(c, bytes, n);
+        ln_conn_touch(c);
+    } else if (c->phase == LN_CONN_HTTP) {
+        ln_exchange_recv(c->http, bytes, n);
+    }
+    /* ENDING: read and forgotten, so that the close does not become a reset (RFC 6455 7.1.1). */
+}
+
+static void on_stream_sent(ln_stream *s, size_t n)
+{
+    ln_conn *const c = ln_conn_of_stream(s);
+
+    if (c->phase == LN_CONN_HTTP) {
+        ln_exchange_push(c->http, n);
+        return;
+    }
+    ln_count(&ln_conn_home(c)->counters.bytes_out, n);
+    ln_conn_sent(c, n);
+    ln_conn_settle(c);
+}
+
+static void on_stream_end(ln_stream *s, int err)
+{
+    ln_conn *const c = ln_conn_of_stream(s);
+
+    c->flags |= LN_CONN_PEER_ENDED;
+    if (err < 0)
+        c->flags |= LN_CONN_SKIPS_FLUSH;
+    if (c->phase == LN_CONN_HTTP) {
+        ln_exchange_end(c->http, err);
+        return;
+    }
+    if (c->phase == LN_CONN_OPEN) {
+        if (err < 0 && c->error == 0)
+            c->error = (int8_t)err;
+        if (c->more == NULL || c->more->stash.size == 0 || err < 0)
+            ln_ws_eof(&c->ws);
+    }
+    ln_conn_settle(c);
+}
+
+static void on_stream_flush(ln_stream *s)
+{
+    ln_conn_settle(ln_conn_of_stream(s));
+}
+
+static void on_stream_closed(ln_stream *s)
+{
+    ln_conn_free(ln_conn_of_stream(s));
+}
+
+const ln_stream_ops ln_conn_ops = {
+    .on_open = on_stream_open,
+    .on_recv = on_stream_recv,
+    .on_sent = on_stream_sent,
+    .on_end = on_stream_end,
+    .on_flush = on_stream_flush,
+    .on_closed = on_stream_closed,
+};
+
+/* ---- from HTTP to WebSocket ---- */
+
+void ln_conn_upgrade(ln_conn *c, ln_site *site, ln_deflate *deflate, const ln_request *request, void *user)
+{
+    ln_home *const home = c->as.home;
+    const ln_ws_handlers *const h = &site->endpoint->handlers;
+
+    LN_ASSERT(c->phase == LN_CONN_HTTP);
+    const ln_chain handshake = c->ws.out; /* a client's request may still be under way */
+    ln_ws_init(&c->ws, &site->config, deflate, home->loop->now_ms);
+    ln_loop_random(home->loop, &c->ws.spread, sizeof c->ws.spread);
+    c->ws.out = handshake;
+    if (c->http != NULL)
+        ln_chain_splice(&c->ws.out, &c->http->out);
+    c->as.user = user;
+    c->phase = LN_CONN_OPEN;
+    c->flags |= LN_CONN_ANNOUNCED;
+    ln_timer_clear(&home->loop->wheel, &c->timer);
+    ln_count(&home->counters.opened, 1);
+    ln_count(&home->counters.connections, 1);
+    if (h->on_open != NULL)
+        h->on_open(c, request, h->user);
+    ln_conn_touch(c);
+}
