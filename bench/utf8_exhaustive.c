@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * utf8_exhaustive - all 2^32 sequences of four bytes: every variant of utf8 against the scalar reference.
+ *
+ *     utf8_exhaustive [THREADS]
+ *
+ * Four bytes are every case there is: no decision of a validator looks at more. Each sequence is given alone, and inside
+ * 64 bytes of ASCII where it straddles the borders of 16 and of 32 bytes and where it ends the block. Prints one line
+ * per variant and, last, "N sequences, 0 disagreements"; exit status 1 if there were some. Some three minutes on two cores.
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proto/utf8.h"
+
+enum { BLOCK = 64, VARIANTS_MAX = 8, THREADS_MAX = 64, SHOWN_MAX = 10 };
+
+static const size_t places[] = {14, 30, BLOCK - 4};
+
+static ln_utf8_fn *variants[VARIANTS_MAX];
+static const char *names[VARIANTS_MAX];
+static unsigned variant_count;
+
+static _Atomic unsigned next_first; /* the first byte that a thread takes next */
+static _Atomic uint64_t sequences, disagreements;
+
+static void disagree(const char *name, const uint8_t bytes[4], const char *where, uint8_t got, uint8_t wanted)
+{
+    if (atomic_fetch_add(&disagreements, 1) < SHOWN_MAX)
+        fprintf(stderr, "%s: %02x %02x %02x %02x %s: state %u, reference %u\n", name, bytes[0], bytes[1], bytes[2], bytes[3],
+                where, got, wanted);
+}
+
+/* Followed by ASCII, what was not complete is wrong. */
+static void check_in_block(const uint8_t bytes[4], uint8_t alone, uint8_t block[BLOCK])
+{
+    for (size_t p = 0; p < LN_ARRAY_SIZE(places); p++) {
+        const bool is_end = places[p] + 4 == BLOCK;
+        const uint8_t wanted = is_end || alone == LN_UTF8_ACCEPT ? alone : LN_UTF8_REJECT;
+
+        memcpy(block + places[p], bytes, 4);
+        for (unsigned v = 1; v < variant_count; v++) {
+            const uint8_t got = variants[v](LN_UTF8_ACCEPT, block, BLOCK);
+            if (got != wanted)
+                disagree(names[v], bytes, "in a block", got, wanted);
+        }
+        memset(block + places[p], 'a', 4);
+    }
+}
+
+static void check(const uint8_t bytes[4], uint8_t block[BLOCK])
+{
+    const uint8_t wanted = ln_utf8_scalar(LN_UTF8_ACCEPT, bytes, 4);
+
+    for (unsigned v = 1; v < variant_count; v++) {
+        const uint8_t got = variants[v](LN_UTF8_ACCEPT, bytes, 4);
+        if (got != wanted)
+            disagree(names[v], bytes, "alone", got, wanted);
+    }
+    check_in_block(bytes, wanted, block);
+}
+
+static void *work(void *unused)
+{
+    (void)unused;
+    uint8_t block[BLOCK];
+    memset(block, 'a', sizeof block);
+
+    for (unsigned first; (first = atomic_fetch_add(&next_first, 1)) < 256;) {
+        for (uint32_t rest = 0; rest < 1U << 24; rest++) {
+            const uint8_t bytes[4] = {(uint8_t)first, (uint8_t)(rest >> 16), (uint8_t)(rest >> 8), (uint8_t)rest};
+            check(bytes, block);
+        }
+        atomic_fetch_add(&sequences, 1U << 24);
+    }
+    return NULL;
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static bool run(unsigned thread_count)
+{
+    pthread_t threads[THREADS_MAX];
+    unsigned started = 0;
+
+    while (started < thread_count && pthread_create(&threads[started], NULL, work, NULL) == 0)
+        started++;
+    if (started == 0)
+        fprintf(stderr, "utf8_exhaustive: cannot start a thread\n");
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    return started > 0;
+}
+
+int main(int argc, char **argv)
+{
+    const long asked = argc > 1 ? strtol(argv[1], NULL, 10) : 2;
+    const unsigned thread_count = asked < 1 ? 1 : asked > THREADS_MAX ? THREADS_MAX : (unsigned)asked;
+    const double begin = seconds();
+    ln_utf8_fn *fn;
+
+    for (unsigned i = 0; variant_count < VARIANTS_MAX && ln_utf8_variant(i, &names[variant_count], &fn); i++)
+        if (fn)
+            variants[variant_count++] = fn;
+    if (!run(thread_count))
+        return 1;
+
+    for (unsigned v = 1; v < variant_count; v++)
+        printf("%s: alone and in %zu places\n", names[v], LN_ARRAY_SIZE(places));
+    printf("%.0f s\n", seconds() - begin);
+    printf("%" PRIu64 " sequences, %" PRIu64 " disagreements\n", atomic_load(&sequences), atomic_load(&disagreements));
+    return atomic_load(&disagreements) == 0 && atomic_load(&sequences) == UINT64_C(1) << 32 ? 0 : 1;
+}

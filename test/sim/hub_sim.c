@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hub_sim - hubs under random life, held against a naive model after every step.
+ *
+ *     hub_sim [SEEDS [FIRST]]      default: 300 seeds from 1
+ *
+ * One seed is a world of one to three hubs joined by a backplane with in-order wires, subscribers by the hundred and a
+ * dozen topics. They join, leave, vanish (freed at once) and publish, also from inside deliveries; wires bring what
+ * they carry at random moments, also at once; in half of the worlds allocations and announcements fail now and then.
+ *
+ * The model is a table of who joined what when, and per hub the publications in the order in which it took them. So the
+ * delivery that comes is checked against the one publication that must be under way, and a publication that ends
+ * against all who should have had it.
+ *
+ * Checked
+ *   1. Whoever was subscribed when a publication began and has not left since gets it, exactly once; nobody else does.
+ *   2. Messages of one publisher on one topic arrive in order, on its own hub and across the backplane.
+ *   3. Interest is announced and withdrawn in turn, and outside publications is what the members make it.
+ *   4. Results, counters and error values are those the model computes.
+ *   5. When all have left, the memory is what it was.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "hub/hub.h"
+
+enum {
+    HUBS_MAX = 3,
+    PEOPLE_MAX = 300,
+    TOPICS_MAX = 12,
+    TOPICS_PER_SUBSCRIBER = 5,
+    OUTCOMES = LN_DELIVERY_CLOSED + 1,
+    WIRE_MAX = 4096, /* messages under way between two hubs; a power of two */
+    TURNS_MAX = LN_HUB_CASCADE_MAX + 1
+};
+
+typedef struct world world;
+
+/* A subscriber, on the heap so that a sanitizer sees who touches one that has vanished. */
+typedef struct person {
+    ln_subscriber sub;
+    world *world;
+    unsigned index;
+} person;
+
+/* What the model knows of a publication that a hub has taken. */
+typedef struct turn {
+    uint64_t serial; /* the message's */
+    uint64_t excluded;
+    uint64_t began;
+    unsigned topic;
+    uint32_t outcomes[OUTCOMES];
+} turn;
+
+/* A hub and its model. */
+typedef struct place {
+    ln_backplane base;
+    world *world;
+    ln_hub *hub;
+    bool is_announced[TOPICS_MAX];
+    unsigned counts[TOPICS_MAX]; /* members */
+    bool is_busy;
+    turn turns[TURNS_MAX]; /* of the outermost publication under way; [0] is itself */
+    unsigned current, turn_count;
+    ln_hub_stats stats;
+} place;
+
+/* From one hub to another. */
+typedef struct wire {
+    ln_msg *msgs[WIRE_MAX];
+    unsigned head, tail;
+} wire;
+
+struct world {
+    uint64_t seed, random, step;
+    ln_allocator hook;
+    size_t live_bytes;
+    unsigned failures; /* allocations and announcements refused */
+    unsigned fail_one_in, act_one_in, reply_one_in;
+    unsigned place_count, person_count, topic_count;
+    uint64_t clock;  /* counts joins and beginnings */
+    uint64_t serial; /* of the last message */
+    place places[HUBS_MAX];
+    wire wires[HUBS_MAX][HUBS_MAX];
+    person *people[PEOPLE_MAX];
+    unsigned memberships[PEOPLE_MAX];
+    uint64_t joined[PEOPLE_MAX][TOPICS_MAX]; /* when, 0 = not in */
+    uint64_t got[PEOPLE_MAX];                /* the serial it had last */
+    /* Of each publisher on each topic, the serial each person had last. */
+    uint64_t heard[PEOPLE_MAX][PEOPLE_MAX][TOPICS_MAX];
+};
+
+/* What a message carries. */
+typedef struct cargo {
+    uint64_t serial;
+    unsigned publisher;
+    unsigned topic;
+} cargo;
+
+static uint64_t total_publications, total_deliveries, total_failures, total_waits, total_cut;
+
+/* -- Chance and memory ------------------------------------------------------------------------- */
+
+_Noreturn static void fault(const world *w, const char *what)
+{
+    fprintf(stderr, "hub_sim: seed %" PRIu64 " step %" PRIu64 ": %s\n", w->seed, w->step, what);
+    exit(1);
+}
+
+static void check(const world *w, bool holds, const char *what)
+{
+    if (!holds)
+        fault(w, what);
+}
+
+/* xorshift64* (Vigna 2016); 0 to n - 1. */
+static unsigned pick(world *w, unsigned n)
+{
+    w->random ^= w->random >> 12;
+    w->random ^= w->random << 25;
+    w->random ^= w->random >> 27;
+    return (unsigned)((w->random * UINT64_C(0x2545F4914F6CDD1D) >> 33) % n);
+}
+
+static bool is_one_in(world *w, unsigned n)
+{
+    return n > 0 && pick(w, n) == 0;
+}
+
+static bool fails(world *w)
+{
+    if (!is_one_in(w, w->fail_one_in))
+        return false;
+    w->failures++;
+    total_failures++;
+    return true;
+}
+
+/* Keeps the size in front of the block. */
+static void *resize(void *user, void *old, size_t size)
+{
+    world *w = user;
+    size_t *from = old ? (size_t *)old - 2 : NULL;
+    size_t *to = NULL;
+    if (size > 0) {
+        to = fails(w) ? NULL : malloc(2 * sizeof *to + size);
+        if (!to)
+            return NULL;
+        *to = size;
+        w->live_bytes += size;
+    }
+    if (from && to)
+        memcpy(to + 2, from + 2, *from < size ? *from : size);
+    if (from) {
+        w->live_bytes -= *from;
+        free(from);
+    }
+    return to ? to + 2 : NULL;
+}
+
+static ln_span name_of(unsigned topic)
+{
+    static const char *const names[TOPICS_MAX] = {
+        "a", "b", "lobby", "chat/1", "chat/2", "\xC3\xA9t\xC3\xA9",
+        "g", "h", "i",     "j.k",    "l.m.n",  "a rather longer name"};
+    return (ln_span){names[topic], strlen(names[topic])};
+}
+
+static place *place_of(world *w, unsigned who)
+{
+    return &w->places[who % w->place_count];
+}
+
+/* -- The model of publications ----------------------------------------------------------------- */
+
+static bool is_due(const world *w, const turn *t, unsigned who)
+{
+    const uint64_t joined = w->joined[who][t->topic];
+    return joined > 0 && joined < t->began && t->excluded != who + 1;
+}
+
+static void begin(world *w, place *p)
+{
+    if (p->current < p->turn_count)
+        p->turns[p->current].began = ++w->clock;
+}
+
+/* The current publication has ended: everybody due has had it. */
+static void end(world *w, place *p)
+{
+    const turn *t = &p->turns[p->current];
+    for (unsigned who = (unsigned)(p - w->places); who < w->person_count; who += w->place_count)
+        check(w, !is_due(w, t, who) || w->got[who] == t->serial, "a subscriber was left out");
+    p->stats.deliveries += t->outcomes[LN_DELIVERED];
+    p->stats.queued += t->outcomes[LN_DELIVERY_QUEUED];
+    p->stats.dropped += t->outcomes[LN_DELIVERY_DROPPED];
+    p->stats.closed += t->outcomes[LN_DELIVERY_CLOSED];
+    p->current++;
+    begin(w, p);
+}
+
+/* The hub has taken a publication: it begins, or waits for the end of the others. */
+static void take(world *w, place *p, const ln_msg *m)
+{
+    cargo c;
+    memcpy(&c, m->payload.data, sizeof c);
+    check(w, p->turn_count < TURNS_MAX, "more publications wait than the limit allows");
+    p->turns[p->turn_count++] =
+        (turn){.serial = c.serial, .topic = c.topic, .excluded = m->excluded};
+    total_waits += p->is_busy;
+    if (p->is_busy)
+        return;
+    p->is_busy = true;
+    p->current = 0;
+    begin(w, p);
+}
+
+/* The call that began the outermost publication has returned. */
+static void end_all(world *w, place *p, const ln_hub_result *result)
+{
+    while (p->current < p->turn_count)
+        end(w, p);
+    const uint32_t told[OUTCOMES] = {result->delivered, result->queued, result->dropped,
+                                     result->closed};
+    check(w, memcmp(told, p->turns[0].outcomes, sizeof told) == 0,
+          "the result is not what happened");
+    p->is_busy = false;
+    p->turn_count = 0;
+}
+
+/* After a publication that found another one under way. */
+static void check_waiting(world *w, const place *p, int rc, unsigned failures_before,
+                          unsigned turns_before)
+{
+    total_cut += rc == LN_ERR_LIMIT;
+    if (turns_before == TURNS_MAX)
+        check(w, rc == LN_ERR_LIMIT, "the limit of a cascade did not hold");
+    else
+        check(w, rc == 0 || (rc == LN_ERR_NOMEM && w->failures > failures_before),
+              "a publication could not wait");
+    check(w, p->is_busy, "a publication ended inside another");
+}
+
+/* -- The backplane ----------------------------------------------------------------------------- */
+
+static unsigned topic_named(const world *w, ln_span name)
+{
+    for (unsigned i = 0; i < w->topic_count; i++)
+        if (name_of(i).size == name.size && memcmp(name_of(i).data, name.data, name.size) == 0)
+            return i;
+    fault(w, "a topic nobody named");
+}
+
+/* Brings the next message of the wire, if there is one. */
+static void bring(world *w, unsigned from, unsigned to)
+{
+    wire *x = &w->wires[from][to];
+    if (x->head == x->tail)
+        return;
+    ln_msg *m = x->msgs[x->head++ % WIRE_MAX];
+    place *p = &w->places[to];
+    ln_hub_result result = {0};
+    if (p->is_busy) {
+        const unsigned failures = w->failures;
+        const unsigned turns = p->turn_count;
+        const int rc = ln_hub_deliver(p->hub, m, &result);
+        check_waiting(w, p, rc, failures, turns);
+        if (rc == 0)
+            take(w, p, m);
+    } else {
+        take(w, p, m);
+        check(w, ln_hub_deliver(p->hub, m, &result) == 0, "what the backplane brings was refused");
+        end_all(w, p, &result);
+    }
+    ln_msg_unref(m);
+}
+
+static int on_publish(ln_backplane *b, ln_hub *from, ln_msg *m)
+{
+    place *p = LN_CONTAINER_OF(b, place, base);
+    world *w = p->world;
+    check(w, from == p->hub, "the wrong hub published");
+    take(w, p, m);
+    p->stats.publications++;
+    const unsigned topic = topic_named(w, m->topic);
+    const unsigned here = (unsigned)(p - w->places);
+    for (unsigned to = 0; to < w->place_count; to++) {
+        wire *x = &w->wires[here][to];
+        const bool is_full =
+            x->tail - x->head == WIRE_MAX; /* loses the message: at most once is all it promises */
+        if (to == here || is_full || !w->places[to].is_announced[topic])
+            continue;
+        x->msgs[x->tail++ % WIRE_MAX] = ln_msg_ref(m);
+        if (is_one_in(w, 8))
+            bring(w, here, to);
+    }
+    return 0;
+}
+
+static int on_interest(ln_backplane *b, ln_hub *hub, ln_span topic, bool wanted)
+{
+    place *p = LN_CONTAINER_OF(b, place, base);
+    world *w = p->world;
+    const unsigned t = topic_named(w, topic);
+    check(w, hub == p->hub && p->is_announced[t] != wanted,
+          "interest was announced or withdrawn twice");
+    check(w, p->counts[t] == 0, "interest changed while there were members");
+    if (wanted && fails(w))
+        return LN_ERR_NOMEM;
+    p->is_announced[t] = wanted;
+    return 0;
+}
+
+/* -- What people do ---------------------------------------------------------------------------- */
+
+static void forget(world *w, unsigned who, unsigned topic)
+{
+    if (w->joined[who][topic] == 0)
+        return;
+    w->joined[who][topic] = 0;
+    w->memberships[who]--;
+    place_of(w, who)->counts[topic]--;
+}
+
+static void join(world *w, unsigned who, unsigned topic)
+{
+    place *p = place_of(w, who);
+    const bool was_in = w->joined[who][topic] > 0;
+    const bool is_full = !was_in && w->memberships[who] == TOPICS_PER_SUBSCRIBER;
+    const unsigned failures = w->failures;
+    const int rc = ln_hub_subscribe(p->hub, &w->people[who]->sub, name_of(topic));
+    if (is_full)
+        check(w, rc == LN_ERR_LIMIT, "a subscriber passed its limit");
+    else
+        check(w, rc == 0 || (!was_in && rc == LN_ERR_NOMEM && w->failures > failures),
+              "could not subscribe");
+    if (rc < 0 || was_in)
+        return;
+    w->joined[who][topic] = ++w->clock;
+    w->memberships[who]++;
+    p->counts[topic]++;
+}
+
+static void leave(world *w, unsigned who, unsigned topic)
+{
+    const bool was_in = w->joined[who][topic] > 0;
+    forget(w, who, topic); /* before: the interest may be withdrawn in the call */
+    const int rc = ln_hub_unsubscribe(place_of(w, who)->hub, &w->people[who]->sub, name_of(topic));
+    check(w, rc == (was_in ? 0 : LN_ERR_NOT_FOUND), "unsubscribe says what the model does not");
+}
+
+static void leave_all(world *w, unsigned who)
+{
+    for (unsigned t = 0; t < w->topic_count; t++)
+        forget(w, who, t);
+    ln_hub_leave_all(place_of(w, who)->hub, &w->people[who]->sub);
+}
+
+static ln_delivery on_deliver(ln_subscriber *s, ln_msg *m);
+
+static void appear(world *w, unsigned who)
+{
+    person *body = malloc(sizeof *body);
+    check(w, body, "the simulator itself is out of memory");
+    *body = (person){.world = w, .index = who};
+    ln_subscriber_init(&body->sub, on_deliver, who + 1);
+    w->people[who] = body;
+}
+
+static void vanish(world *w, unsigned who)
+{
+    leave_all(w, who);
+    free(w->people[who]);
+    appear(w, who);
+}
+
+static void publish(world *w, unsigned who, unsigned topic)
+{
+    place *p = place_of(w, who);
+    const cargo c = {.serial = ++w->serial, .publisher = who, .topic = topic};
+    ln_msg *m = ln_msg_new(&w->hook, LN_MSG_BINARY, name_of(topic), (ln_span){0},
+                           (ln_span){&c, sizeof c}, who + 1);
+    if (!m)
+        return;
+    m->excluded = pick(w, 2) ? who + 1 : 0;
+    const unsigned failures = w->failures;
+    const unsigned turns = p->turn_count;
+    const bool waits = p->is_busy;
+    ln_hub_result result = {.delivered = 99};
+    const int rc = ln_hub_publish(p->hub, m, &result);
+    if (waits) {
+        check_waiting(w, p, rc, failures, turns);
+        check(w, result.delivered == (rc == 0 ? 0 : 99), "a publication that waits told a result");
+    } else {
+        check(w, rc == 0, "a publication was refused");
+        end_all(w, p, &result);
+    }
+    ln_msg_unref(m);
+    total_publications++;
+}
+
+/* Somebody of hub `at` joins or leaves something. */
+static void wander(world *w, unsigned at)
+{
+    const unsigned each = w->person_count / w->place_count; /* the least any hub has */
+    const unsigned who = at + w->place_count * pick(w, each);
+    const unsigned topic = pick(w, w->topic_count);
+    const unsigned what = pick(w, 16);
+    if (what < 9)
+        join(w, who, topic);
+    else if (what < 14)
+        leave(w, who, topic);
+    else if (what < 15)
+        leave_all(w, who);
+    else
+        vanish(w, who);
+}
+
+static ln_delivery on_deliver(ln_subscriber *s, ln_msg *m)
+{
+    const person *body = LN_CONTAINER_OF(s, person, sub);
+    world *w = body->world;
+    const unsigned who = body->index;
+    place *p = place_of(w, who);
+    check(w, w->people[who] == body && p->is_busy, "a delivery out of nowhere");
+    cargo c;
+    memcpy(&c, m->payload.data, sizeof c);
+
+    while (p->current < p->turn_count && p->turns[p->current].serial != c.serial)
+        end(w, p);
+    check(w, p->current < p->turn_count, "a publication out of its turn");
+    turn *t = &p->turns[p->current];
+    check(w, is_due(w, t, who), "a message for somebody it was not meant for");
+    check(w, w->got[who] != c.serial, "a message twice");
+    check(w, w->heard[who][c.publisher][c.topic] < c.serial,
+          "messages of one publisher out of order");
+    w->got[who] = w->heard[who][c.publisher][c.topic] = c.serial;
+
+    const ln_delivery outcome = (ln_delivery)pick(w, OUTCOMES);
+    t->outcomes[outcome]++;
+    total_deliveries++;
+    if (is_one_in(w, w->act_one_in))
+        wander(w, who % w->place_count); /* from here on `s` may be gone */
+    if (is_one_in(w, w->reply_one_in))
+        publish(w, who, pick(w, w->topic_count));
+    return outcome;
+}
+
+/* -- A world ----------------------------------------------------------------------------------- */
+
+static void check_place(world *w, place *p)
+{
+    unsigned topics = 0, members = 0;
+    for (unsigned t = 0; t < w->topic_count; t++) {
+        check(w, ln_hub_member_count(p->hub, name_of(t)) == p->counts[t], "the number of members");
+        check(w, p->is_announced[t] == (p->counts[t] > 0),
+              "interest is not what the members make it");
+        topics += p->counts[t] > 0;
+        members += p->counts[t];
+    }
+    check(w, ln_hub_topic_count(p->hub) == topics, "the number of topics");
+    p->stats.topics = topics;
+    p->stats.members = members;
+    ln_hub_stats stats;
+    ln_hub_stats_get(p->hub, &stats);
+    check(w, memcmp(&stats, &p->stats, sizeof stats) == 0, "the counters");
+}
+
+static void check_member(world *w, unsigned who, unsigned topic)
+{
+    const bool is_in =
+        ln_hub_is_member(place_of(w, who)->hub, &w->people[who]->sub, name_of(topic));
+    check(w, is_in == (w->joined[who][topic] > 0), "who is a member");
+}
+
+static void live_one_step(world *w)
+{
+    const unsigned at = pick(w, w->place_count);
+    const unsigned what = pick(w, 8);
+    if (what < 4)
+        wander(w, at);
+    else if (what < 6)
+        publish(w, pick(w, w->person_count), pick(w, w->topic_count));
+    else
+        bring(w, at, pick(w, w->place_count));
+    for (unsigned i = 0; i < w->place_count; i++)
+        check_place(w, &w->places[i]);
+    for (unsigned i = 0; i < 8; i++)
+        check_member(w, pick(w, w->person_count), pick(w, w->topic_count));
+}
+
+static void create(world *w, uint64_t seed)
+{
+    memset(w, 0, sizeof *w);
+    w->seed = seed;
+    w->random = seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
+    for (unsigned i = 0; i < 8; i++)
+        (void)pick(w, 2); /* small seeds differ in few bits */
+    w->hook = (ln_allocator){.resize = resize, .user = w};
+    w->place_count = 1 + pick(w, HUBS_MAX);
+    const bool is_stormy =
+        is_one_in(w, 8); /* few people who answer everything: cascades up to the limit */
+    w->person_count = w->place_count * (2 + pick(w, is_stormy ? 4 : PEOPLE_MAX / HUBS_MAX - 2));
+    w->topic_count = 1 + pick(w, TOPICS_MAX);
+    w->act_one_in = 2 + pick(w, 40);
+    w->reply_one_in = is_stormy ? 2 : 4 * w->person_count;
+    const ln_hub_limits limits = {.topic_max_bytes = 32,
+                                  .topics_per_subscriber = TOPICS_PER_SUBSCRIBER};
+    for (unsigned i = 0; i < w->place_count; i++) {
+        place *p = &w->places[i];
+        p->world = w;
+        p->base = (ln_backplane){.interest = on_interest, .publish = on_publish};
+        p->hub = ln_hub_new(&w->hook, &limits, (const uint64_t[2]){seed, i});
+        check(w, p->hub, "no hub");
+        ln_hub_attach(p->hub, &p->base);
+    }
+    for (unsigned who = 0; who < w->person_count; who++)
+        appear(w, who);
+}
+
+/* Everything ends: the wires are read to their ends, people go, and the memory is what it was. */
+static void wind_up(world *w, size_t bytes_at_start)
+{
+    const bool was_failing = w->fail_one_in > 0;
+    w->fail_one_in = w->reply_one_in = w->act_one_in = 0;
+    for (unsigned from = 0; from < w->place_count; from++)
+        for (unsigned to = 0; to < w->place_count; to++)
+            while (w->wires[from][to].head != w->wires[from][to].tail)
+                bring(w, from, to);
+    for (unsigned who = 0; who < w->person_count; who++) {
+        for (unsigned t = 0; t < w->topic_count; t++)
+            check_member(w, who, t);
+        leave_all(w, who);
+        free(w->people[who]);
+    }
+    for (unsigned i = 0; i < w->place_count; i++)
+        check_place(w, &w->places[i]);
+    /* A map keeps its least table, and a larger one when shrinking was refused. */
+    check(w, was_failing || w->live_bytes <= bytes_at_start + w->place_count * 512,
+          "memory did not go back");
+    for (unsigned i = 0; i < w->place_count; i++)
+        ln_hub_free(w->places[i].hub);
+    check(w, w->live_bytes == 0, "memory leaked");
+}
+
+static void run(world *w, uint64_t seed)
+{
+    create(w, seed);
+    const size_t bytes_at_start = w->live_bytes;
+    w->fail_one_in = seed % 2 ? 0 : 20 + pick(w, 60);
+    const unsigned steps = w->reply_one_in == 2 ? 60 : 3000;
+    /* Most begin with a crowd: by wandering alone topics would fill slowly. */
+    for (unsigned who = 0; seed % 4 && who < w->person_count; who++)
+        join(w, who, pick(w, w->topic_count));
+    for (w->step = 1; w->step <= steps; w->step++)
+        live_one_step(w);
+    wind_up(w, bytes_at_start);
+}
+
+int main(int argc, char **argv)
+{
+    const uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 300;
+    const uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    world *w = malloc(sizeof *w);
+    if (!w || seeds == 0)
+        return 2;
+    for (uint64_t seed = first; seed < first + seeds; seed++)
+        run(w, seed);
+    free(w);
+    printf("hub_sim: %" PRIu64 " seeds from %" PRIu64 ": %" PRIu64 " publications (%" PRIu64
+           " waited, %" PRIu64 " were cut off), %" PRIu64 " deliveries, %" PRIu64
+           " failures injected; no fault\n",
+           seeds, first, total_publications, total_waits, total_cut, total_deliveries,
+           total_failures);
+    return 0;
+}
