@@ -29,11 +29,12 @@ static unsigned variant_count;
 static _Atomic unsigned next_first; /* the first byte that a thread takes next */
 static _Atomic uint64_t sequences, disagreements;
 
-static void disagree(const char *name, const uint8_t bytes[4], const char *where, uint8_t got, uint8_t wanted)
+static void disagree(const char *name, const uint8_t bytes[4], const char *where, uint8_t got,
+                     uint8_t wanted)
 {
     if (atomic_fetch_add(&disagreements, 1) < SHOWN_MAX)
-        fprintf(stderr, "%s: %02x %02x %02x %02x %s: state %u, reference %u\n", name, bytes[0], bytes[1], bytes[2], bytes[3],
-                where, got, wanted);
+        fprintf(stderr, "%s: %02x %02x %02x %02x %s: state %u, reference %u\n", name, bytes[0],
+                bytes[1], bytes[2], bytes[3], where, got, wanted);
 }
 
 /* Followed by ASCII, what was not complete is wrong. */
@@ -73,7 +74,8 @@ static void *work(void *unused)
 
     for (unsigned first; (first = atomic_fetch_add(&next_first, 1)) < 256;) {
         for (uint32_t rest = 0; rest < 1U << 24; rest++) {
-            const uint8_t bytes[4] = {(uint8_t)first, (uint8_t)(rest >> 16), (uint8_t)(rest >> 8), (uint8_t)rest};
+            const uint8_t bytes[4] = {(uint8_t)first, (uint8_t)(rest >> 16), (uint8_t)(rest >> 8),
+                                      (uint8_t)rest};
             check(bytes, block);
         }
         atomic_fetch_add(&sequences, 1U << 24);
@@ -105,11 +107,14 @@ static bool run(unsigned thread_count)
 int main(int argc, char **argv)
 {
     const long asked = argc > 1 ? strtol(argv[1], NULL, 10) : 2;
-    const unsigned thread_count = asked < 1 ? 1 : asked > THREADS_MAX ? THREADS_MAX : (unsigned)asked;
+    const unsigned thread_count = asked < 1             ? 1
+                                  : asked > THREADS_MAX ? THREADS_MAX
+                                                        : (unsigned)asked;
     const double begin = seconds();
     ln_utf8_fn *fn;
 
-    for (unsigned i = 0; variant_count < VARIANTS_MAX && ln_utf8_variant(i, &names[variant_count], &fn); i++)
+    for (unsigned i = 0;
+         variant_count < VARIANTS_MAX && ln_utf8_variant(i, &names[variant_count], &fn); i++)
         if (fn)
             variants[variant_count++] = fn;
     if (!run(thread_count))
@@ -118,6 +123,7 @@ int main(int argc, char **argv)
     for (unsigned v = 1; v < variant_count; v++)
         printf("%s: alone and in %zu places\n", names[v], LN_ARRAY_SIZE(places));
     printf("%.0f s\n", seconds() - begin);
-    printf("%" PRIu64 " sequences, %" PRIu64 " disagreements\n", atomic_load(&sequences), atomic_load(&disagreements));
+    printf("%" PRIu64 " sequences, %" PRIu64 " disagreements\n", atomic_load(&sequences),
+           atomic_load(&disagreements));
     return atomic_load(&disagreements) == 0 && atomic_load(&sequences) == UINT64_C(1) << 32 ? 0 : 1;
 }

@@ -57,6 +57,7 @@ struct ln_backend {
     void (*stop)(ln_sock *s);
     /* As ln_sock_send(); sets LN_SOCK_SENDING if it returns less than given. */
     size_t (*send)(ln_sock *s, const ln_span *spans, int k);
+    size_t (*send_quiet)(ln_sock *s, const ln_span *spans, int k);
     /* Closing: cancels what is under way; called in each turn until it is true, when nothing is left. */
     bool (*end)(ln_sock *s);
     /* Closes a stream's descriptor, maybe only with the next wait(). */

@@ -333,6 +333,7 @@ const ln_backend ln_backend_epoll = {
     .start = epoll_start,
     .stop = epoll_stop,
     .send = epoll_send,
+    .send_quiet = epoll_send,
     .end = epoll_end,
     .release = epoll_release,
 };

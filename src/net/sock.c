@@ -33,15 +33,25 @@ void ln_sock_set_ops(ln_sock *s, const ln_sock_ops *ops)
     s->ops = ops;
 }
 
-size_t ln_sock_send(ln_sock *s, const ln_span *spans, int k)
+static bool may_send(ln_sock *s, int k)
 {
     LN_ASSERT(k > 0 && k <= LN_SOCK_SPANS_MAX);
     if (LN_UNLIKELY(s->flags & (LN_SOCK_CLOSING | LN_SOCK_BROKEN | LN_SOCK_FAILED))) {
         s->flags |= LN_SOCK_SENDING; /* nothing leaves any more, and nobody needs to try again */
-        return 0;
+        return false;
     }
     LN_ASSERT(!(s->flags & (LN_SOCK_SENDING | LN_SOCK_SHUT)));
-    return s->loop->backend->send(s, spans, k);
+    return true;
+}
+
+size_t ln_sock_send(ln_sock *s, const ln_span *spans, int k)
+{
+    return may_send(s, k) ? s->loop->backend->send(s, spans, k) : 0;
+}
+
+size_t ln_sock_send_quiet(ln_sock *s, const ln_span *spans, int k)
+{
+    return may_send(s, k) ? s->loop->backend->send_quiet(s, spans, k) : 0;
 }
 
 bool ln_sock_is_sending(const ln_sock *s)

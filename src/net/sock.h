@@ -67,6 +67,11 @@ void ln_sock_set_ops(ln_sock *s, const ln_sock_ops *ops);
  * A broken connection shows as on_end, never as an error here.
  */
 size_t ln_sock_send(ln_sock *s, const ln_span *spans, int k);
+/*
+ * The same, for the last there is to send: nothing waits for on_sent (no more output, no closing, nobody to be told),
+ * so that it may be as late as the next event of any kind on the loop. With io_uring this saves a system call a turn.
+ */
+size_t ln_sock_send_quiet(ln_sock *s, const ln_span *spans, int k);
 bool ln_sock_is_sending(const ln_sock *s);
 
 /* on_flush will come before the loop sleeps; once per turn however often this is called. */

@@ -311,6 +311,7 @@ const ln_backend ln_backend_uring = {
     .start = ln_uring_start,
     .stop = ln_uring_stop,
     .send = ln_uring_send,
+    .send_quiet = ln_uring_send_quiet,
     .end = ln_uring_end,
     .release = ln_uring_release,
 };

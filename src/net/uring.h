@@ -6,7 +6,7 @@
  * A turn is one io_uring_enter: it submits what the turn prepared and waits for what comes. Three things make that true:
  *   - accepting and receiving are multishot, into buffers that all sockets share (a ring of them: "buffers" below);
  *   - a send is quick: MSG_DONTWAIT with a completion only if it did not go out whole. Sends are done when the submission
- *     is, so those without a completion have succeeded, and none of them ends the waiting;
+ *     is, so those without a completion have succeeded, and a quiet one does not end the waiting;
  *   - one that came short is slow the next time: it waits for room in the kernel and completes like anything else.
  *
  * Invariants
@@ -116,6 +116,7 @@ void ln_uring_return_buffer(ln_uring *u, unsigned id);
 int ln_uring_start(ln_sock *s);
 void ln_uring_stop(ln_sock *s);
 size_t ln_uring_send(ln_sock *s, const ln_span *spans, int k);
+size_t ln_uring_send_quiet(ln_sock *s, const ln_span *spans, int k);
 bool ln_uring_end(ln_sock *s);
 void ln_uring_release(ln_sock *s);
 void ln_uring_complete(ln_uring *u, const struct io_uring_cqe *cqe);

@@ -234,7 +234,7 @@ static struct io_uring_sqe *prepare_send(ln_sock *s, const ln_span *spans, int k
     return sqe;
 }
 
-size_t ln_uring_send(ln_sock *s, const ln_span *spans, int k)
+size_t ln_uring_send_quiet(ln_sock *s, const ln_span *spans, int k)
 {
     ln_uring *const u = s->loop->io;
     const bool is_quick = !(s->io_flags & LN_URING_SLOW) && u->quick_count < LN_URING_QUICK_MAX;
@@ -255,6 +255,13 @@ size_t ln_uring_send(ln_sock *s, const ln_span *spans, int k)
         io_uring_sqe_set_data64(sqe, tagged(s, LN_URING_SEND));
     }
     return 0;
+}
+
+size_t ln_uring_send(ln_sock *s, const ln_span *spans, int k)
+{
+    ln_uring *const u = s->loop->io;
+    u->must_hurry = true; /* on_sent comes after the submission, whether there is an event or not */
+    return ln_uring_send_quiet(s, spans, k);
 }
 
 /* A reset connection may still have bytes to read: they come first, then on_end. */

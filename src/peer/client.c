@@ -75,7 +75,7 @@ void ln_client_fail(ln_client *k, int err, unsigned status, const char *what)
     }
     const int64_t retry_ms = plan(k);
     ln_log_say(k->home.loop->log, LN_LOG_DEBUG, k->home.loop->now_ms, "connecting failed",
-               ln_log_pair("host", ln_text(k->host)), ln_log_pair("reason", ln_text(what)));
+               ln_log_pair("host", ln_text(k->opening.host)), ln_log_pair("reason", ln_text(what)));
     if (k->on_failure != NULL)
         k->on_failure(k, err, status, what, retry_ms, k->failure_user);
 }
@@ -140,11 +140,11 @@ static void on_resolved(void *arg, int err, const ln_address *addresses, unsigne
 
 static void begin(ln_client *k)
 {
-    const uint64_t due = k->home.loop->now_ms + k->endpoint.options.handshake_ms;
+    const uint64_t due = k->home.loop->now_ms + k->plan.options.handshake_ms;
 
     k->state = LN_CLIENT_RESOLVING;
     ln_timer_set(&k->home.loop->wheel, &k->timer, due);
-    const int rc = ln_resolve_start(k->home.loop, k->host, k->port, on_resolved, k, &k->resolve);
+    const int rc = ln_resolve_start(k->home.loop, k->opening.host, k->opening.port, on_resolved, k, &k->resolve);
     if (rc < 0)
         ln_client_fail(k, rc, 0, ln_strerror(rc));
 }
@@ -172,60 +172,15 @@ static const ln_conn_hooks hooks = {.on_gone = on_gone};
 
 /* ---- life ---- */
 
-static int copy_headers(ln_client *k, const ln_client_options *o)
-{
-    ln_span name;
-
-    if (o->header_count == 0)
-        return 0;
-    k->headers = ln_alloc_zero(k->home.alloc, o->header_count * sizeof *k->headers);
-    if (k->headers == NULL)
-        return LN_ERR_NOMEM;
-    for (; k->header_count < o->header_count; k->header_count++) {
-        const ln_client_header *const from = &o->headers[k->header_count];
-        ln_field *const to = &k->headers[k->header_count];
-        name = ln_text(from->name);
-        const ln_span value = ln_text(from->value);
-        char *const both = ln_alloc(k->home.alloc, name.size + value.size + 1);
-        if (both == NULL)
-            return LN_ERR_NOMEM;
-        memcpy(both, name.data, name.size);
-        memcpy(both + name.size, value.data == NULL ? "" : value.data, value.size);
-        *to = (ln_field){.name = {both, name.size}, .value = {both + name.size, value.size}};
-    }
-    return 0;
-}
-
-static int copy_url(ln_client *k, const char *text)
-{
-    const ln_allocator *const alloc = k->home.alloc;
-    ln_url url;
-
-    const int rc = ln_url_parse(ln_text(text), &url);
-    if (rc < 0)
-        return rc;
-    k->is_secure = url.is_secure;
-    k->port = url.port;
-    k->host = ln_strndup(alloc, url.host.data, url.host.size);
-    k->target = ln_strndup(alloc, url.target.data, url.target.size);
-    /* "[v6]:port": brackets and port as they go into the Host field (RFC 9110 7.2). */
-    k->host_field = ln_alloc(alloc, url.host.size + 2 + sizeof ":65535");
-    if (k->host == NULL || k->target == NULL || k->host_field == NULL)
-        return LN_ERR_NOMEM;
-    const bool has_port = url.port != (url.is_secure ? 443 : 80);
-    ln_client_write_host(k->host_field, &url, has_port);
-    return 0;
-}
-
 static int copy_tls(ln_client *k, const ln_tls_options *tls)
 {
     static const ln_tls_options no_options;
     char error[LN_TLS_ERROR_MAX] = "";
 
-    if (!k->is_secure)
+    if (!k->opening.is_secure)
         return 0;
     const ln_tls_options *const o = tls == NULL ? &no_options : tls;
-    const char *const name = o->server_name == NULL ? k->host : o->server_name;
+    const char *const name = o->server_name == NULL ? k->opening.host : o->server_name;
     k->server_name = ln_strndup(k->home.alloc, name, strlen(name));
     if (k->server_name == NULL)
         return LN_ERR_NOMEM;
@@ -243,19 +198,13 @@ static int settle(const char *name, uint32_t asked, uint32_t *value)
 
 static int take_options(ln_client *k, const ln_ws_handlers *handlers, const ln_client_options *o)
 {
-    int rc = ln_endpoint_init(&k->endpoint, handlers, &o->ws, k->home.alloc);
+    int rc = ln_plan_init(&k->plan, handlers, &o->ws, k->home.alloc);
     if (rc == 0)
         rc = settle("RECONNECT_BASE_MS", o->reconnect_base_ms, &k->reconnect_base_ms);
     if (rc == 0)
         rc = settle("RECONNECT_MAX_MS", o->reconnect_max_ms, &k->reconnect_max_ms);
     if (rc == 0)
-        rc = copy_headers(k, o);
-    if (rc == 0)
         rc = copy_tls(k, o->tls);
-    if (rc == 0 && o->origin != NULL) {
-        k->origin = ln_strndup(k->home.alloc, o->origin, strlen(o->origin));
-        rc = k->origin == NULL ? LN_ERR_NOMEM : 0;
-    }
     k->reconnect = o->reconnect;
     k->attempts_max = o->reconnect_attempts;
     k->on_failure = o->on_failure;
@@ -267,15 +216,9 @@ static void destroy(ln_client *k)
 {
     const ln_allocator *const alloc = k->home.alloc;
 
-    for (size_t i = 0; i < k->header_count; i++)
-        ln_free(alloc, (void *)(uintptr_t)k->headers[i].name.data);
-    ln_free(alloc, k->headers);
-    ln_free(alloc, k->host);
-    ln_free(alloc, k->target);
-    ln_free(alloc, k->host_field);
+    ln_opening_fini(&k->opening, alloc);
     ln_free(alloc, k->server_name);
-    ln_free(alloc, k->origin);
-    ln_endpoint_fini(&k->endpoint, alloc);
+    ln_plan_fini(&k->plan, alloc);
     ln_head_fini(&k->parser);
     ln_tls_context_unref(k->tls);
     ln_home_fini(&k->home);
@@ -293,11 +236,12 @@ int ln_client_new(ln_loop *loop, const char *url, const ln_ws_handlers *handlers
     ln_home_init(&k->home, loop, loop->alloc);
     k->home.hooks = &hooks;
     ln_timer_init(&k->timer, on_timer);
-    int rc = copy_url(k, url);
+    const ln_client_options *const o = options == NULL ? &no_options : options;
+    int rc = ln_opening_init(&k->opening, url, o->headers, o->header_count, o->origin, k->home.alloc);
     if (rc == 0)
-        rc = take_options(k, handlers, options == NULL ? &no_options : options);
+        rc = take_options(k, handlers, o);
     if (rc == 0) {
-        ln_site_init(&k->site, &k->home, &k->endpoint, LN_WS_CLIENT);
+        ln_site_init(&k->site, &k->home, &k->plan, LN_WS_CLIENT);
         rc = ln_client_check_request(k);
     }
     if (rc < 0) {

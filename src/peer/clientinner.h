@@ -6,8 +6,7 @@
 #include <linnet/client.h>
 
 #include "net/resolve.h"
-#include "proto/upgrade.h"
-#include "proto/url.h"
+#include "opening.h"
 #include "wsconn.h"
 
 enum {
@@ -19,22 +18,13 @@ enum {
     LN_CLIENT_OPEN
 };
 
-enum { LN_CLIENT_RESPONSE_MAX_BYTES = 16384, LN_CLIENT_REQUEST_MAX_BYTES = 65536 };
-
 struct ln_client {
     ln_home home;
     ln_site site;
-    ln_endpoint endpoint;
-    char *host;       /* as in the URL, without brackets */
-    char *host_field; /* as in the Host field */
-    char *target;
-    char *origin;      /* NULL = none */
+    ln_plan plan;
+    ln_opening opening;
     char *server_name; /* wss */
-    ln_field *headers;
-    size_t header_count;
     ln_tls_context *tls;
-    uint16_t port;
-    bool is_secure;
     bool reconnect;
     bool is_stopped;
     uint8_t state;
@@ -55,10 +45,6 @@ struct ln_client {
 
     ln_conn *conn; /* SHAKING, OPEN */
     ln_head_parser parser;
-    char key[LN_UPGRADE_KEY_BYTES];
-    char offer[LN_PMD_TEXT_MAX_BYTES];
-    size_t offer_size;
-    ln_pmd_params wish;
 };
 
 /* The attempt failed: tells the application and plans the next. */
@@ -72,8 +58,5 @@ LN_NODISCARD int ln_client_shake(ln_client *k, int fd);
 
 /* Could the request be written? LN_ERR_INVALID for a header that must not be set or could break out of its line. */
 LN_NODISCARD int ln_client_check_request(ln_client *k);
-
-/* "host", "host:port" or "[v6]:port", NUL-terminated; `text` has room for it. */
-void ln_client_write_host(char *text, const ln_url *url, bool has_port);
 
 #endif

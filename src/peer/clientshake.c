@@ -2,40 +2,15 @@
 /*
  * clientshake.c - the client's side of the opening handshake: the request out, the response judged, over to wsconn.
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "clientinner.h"
 #include "net/fd.h"
-
-void ln_client_write_host(char *text, const ln_url *url, bool has_port)
-{
-    const int n = sprintf(text, url->is_ipv6 ? "[%.*s]" : "%.*s", (int)url->host.size, (const char *)url->host.data);
-    if (has_port)
-        sprintf(text + n, ":%u", url->port);
-}
-
-static ln_upgrade_offer make_offer(const ln_client *k)
-{
-    return (ln_upgrade_offer){.host = ln_text(k->host_field),
-                              .target = ln_text(k->target),
-                              .key = {k->key, sizeof k->key},
-                              .origin = ln_text(k->origin),
-                              .subprotocols = ln_text(k->endpoint.subprotocols),
-                              .extensions = {k->offer, k->offer_size},
-                              .extra = k->headers,
-                              .extra_count = k->header_count};
-}
 
 static int write_request(ln_client *k, ln_buf *out)
 {
     uint8_t random[16];
 
     ln_loop_random(k->home.loop, random, sizeof random);
-    ln_upgrade_make_key(random, k->key);
-    k->offer_size = ln_site_deflate_wish(&k->site, &k->wish) ? ln_pmd_write_offer(&k->wish, k->offer) : 0;
-    const ln_upgrade_offer offer = make_offer(k);
-    return ln_upgrade_write_request(out, &offer, LN_CLIENT_REQUEST_MAX_BYTES);
+    return ln_opening_write(&k->opening, &k->site, random, out);
 }
 
 int ln_client_check_request(ln_client *k)
@@ -84,23 +59,18 @@ static void on_stream_open(ln_stream *s)
 static void judge(ln_client *k, const ln_head *head, uint8_t *rest, size_t rest_size)
 {
     ln_conn *const c = k->conn;
-    const ln_upgrade_offer offer = make_offer(k);
     ln_upgrade_result result;
-    ln_deflate *deflate = NULL;
+    ln_deflate *deflate;
 
-    ln_upgrade_check_response(head, &offer, k->offer_size > 0 ? &k->wish : NULL, &result);
-    if (result.rc < 0) {
-        ln_client_fail(k, result.rc, result.status, result.reason);
-        return;
+    int rc = ln_opening_judge(&k->opening, &k->site, head, &result, &deflate);
+    ln_conn_more *const more = rc == 0 && result.subprotocol.size > 0 ? ln_conn_need_more(c) : NULL;
+    if (rc == 0 && result.subprotocol.size > 0 && more == NULL) {
+        ln_deflate_free(deflate);
+        result.reason = ln_strerror(LN_ERR_NOMEM);
+        rc = LN_ERR_NOMEM;
     }
-    if (result.has_deflate) {
-        ln_zpool *const zpool = ln_home_zpool(&k->home);
-        deflate = zpool == NULL ? NULL : ln_deflate_new(zpool, &result.deflate, false, LN_SITE_DEFLATE_LEVEL);
-    }
-    ln_conn_more *const more = result.subprotocol.size > 0 ? ln_conn_need_more(c) : NULL;
-    if ((result.has_deflate && deflate == NULL) || (result.subprotocol.size > 0 && more == NULL)) {
-        ln_deflate_free(deflate); /* agreed upon already: without it the peer could not be understood */
-        ln_client_fail(k, LN_ERR_NOMEM, 0, ln_strerror(LN_ERR_NOMEM));
+    if (rc < 0) {
+        ln_client_fail(k, rc, result.status, result.reason);
         return;
     }
     if (more != NULL)
@@ -174,7 +144,7 @@ static const ln_stream_ops shaking_ops = {
 
 int ln_client_shake(ln_client *k, int fd)
 {
-    const ln_head_limits limits = {LN_CLIENT_RESPONSE_MAX_BYTES, LN_HEAD_FIELDS_MAX};
+    const ln_head_limits limits = {LN_OPENING_RESPONSE_MAX_BYTES, LN_HEAD_FIELDS_MAX};
 
     ln_conn *const c = ln_conn_new(&k->home);
     if (c == NULL) {

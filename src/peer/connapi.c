@@ -89,7 +89,7 @@ size_t ln_conn_queued_bytes(const ln_conn *c)
 static bool has_room(const ln_conn *c, size_t size)
 {
     const size_t queued = ln_conn_queued_bytes(c);
-    const size_t max = ln_conn_site(c)->endpoint->options.queue_max_bytes;
+    const size_t max = ln_conn_site(c)->plan->options.queue_max_bytes;
     return queued == 0 || (queued < max && size <= max - queued);
 }
 
@@ -99,7 +99,7 @@ static LN_COLD int overflow(ln_conn *c)
     const ln_site *const site = ln_conn_site(c);
     ln_counters *const counters = &site->home->counters;
 
-    switch (site->endpoint->options.overflow) {
+    switch (site->plan->options.overflow) {
     case LN_OVERFLOW_REFUSE:
     case LN_OVERFLOW_DROP_OLDEST: /* what could be dropped was */
         c->flags |= LN_CONN_ABOVE_HIGH;
@@ -131,7 +131,7 @@ static void drop_oldest(ln_conn *c, size_t size)
 /* Drop-oldest: with enough on its way already, a message waits where it can still be dropped. */
 static bool has_to_wait(const ln_conn *c)
 {
-    const ln_ws_options *const o = &ln_conn_site(c)->endpoint->options;
+    const ln_ws_options *const o = &ln_conn_site(c)->plan->options;
 
     return o->overflow == LN_OVERFLOW_DROP_OLDEST &&
            ((c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0) || ln_ws_queued(&c->ws) >= o->low_water_bytes);
@@ -157,7 +157,7 @@ static int make_room(ln_conn *c, size_t size)
     ln_conn_push(c);
     if (has_room(c, size))
         return 0;
-    if (ln_conn_site(c)->endpoint->options.overflow == LN_OVERFLOW_DROP_OLDEST)
+    if (ln_conn_site(c)->plan->options.overflow == LN_OVERFLOW_DROP_OLDEST)
         drop_oldest(c, size);
     return has_room(c, size) ? 0 : overflow(c);
 }
@@ -173,7 +173,7 @@ LN_INLINE int queued(ln_conn *c)
         return 0;
     if (!ln_stream_is_sending(&c->stream))
         ln_conn_push(c);
-    if (ln_conn_queued_bytes(c) <= site->endpoint->options.high_water_bytes)
+    if (ln_conn_queued_bytes(c) <= site->plan->options.high_water_bytes)
         return 0;
     c->flags |= LN_CONN_ABOVE_HIGH;
     return 1;

@@ -19,44 +19,8 @@ static void reply(ln_exchange *x, unsigned status, const char *text)
 
 /* ---- upgrades ---- */
 
-typedef struct accepted {
-    ln_span subprotocol;
-    ln_deflate *deflate;
-    char extensions[LN_PMD_TEXT_MAX_BYTES];
-    size_t extensions_size;
-} accepted;
-
-/* Subprotocol and compression. False: answered with an error. */
-static bool negotiate(ln_exchange *x, const ln_site *site, accepted *a)
-{
-    const ln_head *const head = &x->request->head;
-    const ln_endpoint *const e = site->endpoint;
-    bool is_malformed = false;
-    ln_pmd_params wish, agreed;
-
-    *a = (accepted){.subprotocol = ln_upgrade_choose_subprotocol(head, ln_text(e->subprotocols), &is_malformed)};
-    if (is_malformed) {
-        reply(x, 400, "Sec-WebSocket-Protocol is malformed\n");
-        return false;
-    }
-    if (!ln_site_deflate_wish(site, &wish))
-        return true;
-    const int rc = ln_pmd_accept(head, &wish, &agreed, a->extensions, &a->extensions_size);
-    if (rc < 0) {
-        reply(x, 400, "Sec-WebSocket-Extensions is malformed\n");
-        return false;
-    }
-    if (rc == 0)
-        return true;
-    ln_zpool *const zpool = ln_home_zpool(site->home);
-    a->deflate = zpool == NULL ? NULL : ln_deflate_new(zpool, &agreed, true, LN_SITE_DEFLATE_LEVEL);
-    if (a->deflate == NULL)
-        a->extensions_size = 0; /* no memory for it: go on without */
-    return true;
-}
-
 /* The 101 into the exchange's output. */
-static int write_switch(ln_exchange *x, const accepted *a)
+static int write_switch(ln_exchange *x, const ln_accepted *a)
 {
     ln_home *const home = ln_conn_home(x->conn);
     ln_request *const r = x->request;
@@ -83,9 +47,11 @@ void ln_exchange_complete_upgrade(ln_exchange *x)
     ln_home *const home = ln_conn_home(c);
     ln_request *const r = x->request;
     ln_site *const site = &home->sites[r->route->site];
-    accepted a;
+    ln_accepted a;
 
-    if (!negotiate(x, site, &a)) {
+    const char *const malformed = ln_site_negotiate(site, &r->head, &a);
+    if (malformed != NULL) {
+        reply(x, 400, malformed);
         if (!r->is_deferred)
             ln_exchange_next(x);
         return;
@@ -122,7 +88,7 @@ static bool judge_upgrade(ln_exchange *x)
         reply(x, verdict.status, verdict.reason);
         return false;
     }
-    const ln_endpoint *const e = &r->route->endpoint;
+    const ln_plan *const e = &r->route->plan;
     if (!ln_upgrade_is_origin_allowed(&r->head, ln_text(e->origins), ln_request_is_tls(r))) {
         ln_log_say(home->loop->log, LN_LOG_INFO, home->loop->now_ms, "origin refused",
                    ln_log_pair("origin", ln_request_header(r, "Origin")), ln_log_pair("remote", ln_request_remote(r)));
@@ -143,7 +109,7 @@ static void dispatch_upgrade(ln_exchange *x)
     ln_request *const r = x->request;
 
     if (judge_upgrade(x)) {
-        const ln_ws_handlers *const h = &r->route->endpoint.handlers;
+        const ln_ws_handlers *const h = &r->route->plan.handlers;
         if (h->on_request != NULL)
             h->on_request(r, h->user);
         if (!r->is_answered && !r->is_deferred) {

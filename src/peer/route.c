@@ -13,7 +13,7 @@ void ln_routes_init(ln_routes *r, const ln_allocator *alloc)
 static void free_route(ln_route *route, const ln_allocator *alloc)
 {
     if (route->kind == LN_ROUTE_WS)
-        ln_endpoint_fini(&route->endpoint, alloc);
+        ln_plan_fini(&route->plan, alloc);
     ln_files_free(route->files);
     ln_free(alloc, route);
 }

@@ -22,7 +22,7 @@ typedef struct ln_route {
     ln_route_kind kind;
     ln_span path;
     bool is_subtree;
-    ln_endpoint endpoint;     /* WS */
+    ln_plan plan;     /* WS */
     unsigned site;            /* WS: index in ln_home.sites */
     ln_http_handler *handler; /* HTTP */
     void *user;

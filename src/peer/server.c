@@ -129,7 +129,7 @@ int ln_server_ws(ln_server *s, const char *path, const ln_ws_handlers *handlers,
     int rc = add_route(s, LN_ROUTE_WS, path, &route);
     if (rc < 0)
         return rc;
-    rc = ln_endpoint_init(&route->endpoint, handlers, options, s->alloc);
+    rc = ln_plan_init(&route->plan, handlers, options, s->alloc);
     if (rc < 0)
         ln_routes_remove_last(&s->routes);
     return rc;

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "proto/upgrade.h"
 
 /* ---- options ---- */
 
@@ -61,52 +62,52 @@ static bool is_token_list(const char *list)
     return true;
 }
 
-int ln_endpoint_init(ln_endpoint *e, const ln_ws_handlers *handlers, const ln_ws_options *options,
+int ln_plan_init(ln_plan *p, const ln_ws_handlers *handlers, const ln_ws_options *options,
                      const ln_allocator *alloc)
 {
     static const ln_ws_handlers no_handlers;
     static const ln_ws_options no_options;
 
-    *e = (ln_endpoint){.handlers = handlers == NULL ? no_handlers : *handlers,
+    *p = (ln_plan){.handlers = handlers == NULL ? no_handlers : *handlers,
                        .options = options == NULL ? no_options : *options};
-    if (e->handlers.on_message != NULL && e->handlers.on_chunk != NULL)
+    if (p->handlers.on_message != NULL && p->handlers.on_chunk != NULL)
         return LN_ERR_INVALID;
-    if (e->options.subprotocols != NULL && !is_token_list(e->options.subprotocols))
+    if (p->options.subprotocols != NULL && !is_token_list(p->options.subprotocols))
         return LN_ERR_INVALID;
-    if ((unsigned)e->options.overflow > LN_OVERFLOW_CLOSE)
+    if ((unsigned)p->options.overflow > LN_OVERFLOW_CLOSE)
         return LN_ERR_INVALID;
-    const int rc = settle_options(&e->options);
+    const int rc = settle_options(&p->options);
     if (rc < 0)
         return rc;
-    const ln_span subprotocols = ln_text(e->options.subprotocols);
-    const ln_span origins = ln_text(e->options.origins);
-    e->subprotocols = ln_strndup(alloc, subprotocols.data, subprotocols.size);
-    e->origins = ln_strndup(alloc, origins.data, origins.size);
-    if (e->subprotocols != NULL && e->origins != NULL)
+    const ln_span subprotocols = ln_text(p->options.subprotocols);
+    const ln_span origins = ln_text(p->options.origins);
+    p->subprotocols = ln_strndup(alloc, subprotocols.data, subprotocols.size);
+    p->origins = ln_strndup(alloc, origins.data, origins.size);
+    if (p->subprotocols != NULL && p->origins != NULL)
         return 0;
-    ln_endpoint_fini(e, alloc);
+    ln_plan_fini(p, alloc);
     return LN_ERR_NOMEM;
 }
 
-void ln_endpoint_fini(ln_endpoint *e, const ln_allocator *alloc)
+void ln_plan_fini(ln_plan *p, const ln_allocator *alloc)
 {
-    ln_free(alloc, e->subprotocols);
-    ln_free(alloc, e->origins);
-    e->subprotocols = e->origins = NULL;
+    ln_free(alloc, p->subprotocols);
+    ln_free(alloc, p->origins);
+    p->subprotocols = p->origins = NULL;
 }
 
 /* ---- on one loop ---- */
 
-void ln_site_init(ln_site *site, ln_home *home, const ln_endpoint *endpoint, ln_ws_role role)
+void ln_site_init(ln_site *site, ln_home *home, const ln_plan *plan, ln_ws_role role)
 {
-    const ln_ws_options *const o = &endpoint->options;
+    const ln_ws_options *const o = &plan->options;
     const uint32_t rate = o->control_per_second;
 
     *site = (ln_site){
         .home = home,
-        .endpoint = endpoint,
+        .plan = plan,
         .config = {.role = role,
-                   .is_streaming = endpoint->handlers.on_chunk != NULL,
+                   .is_streaming = plan->handlers.on_chunk != NULL,
                    .trusts_text = o->trust_text,
                    .message_max_bytes = o->message_max_bytes,
                    .frame_max_bytes = o->frame_max_bytes,
@@ -128,11 +129,34 @@ void ln_site_init(ln_site *site, ln_home *home, const ln_endpoint *endpoint, ln_
 
 bool ln_site_deflate_wish(const ln_site *site, ln_pmd_params *wish)
 {
-    const ln_ws_options *const o = &site->endpoint->options;
+    const ln_ws_options *const o = &site->plan->options;
 
     *wish = (ln_pmd_params){.server_no_context_takeover = !o->deflate_context_takeover,
                             .client_no_context_takeover = !o->deflate_context_takeover,
                             .server_max_window_bits = 15,
                             .client_max_window_bits = 15};
     return o->deflate;
+}
+
+const char *ln_site_negotiate(const ln_site *site, const ln_head *head, ln_accepted *accepted)
+{
+    bool is_malformed = false;
+    ln_pmd_params wish, agreed;
+
+    *accepted = (ln_accepted){
+        .subprotocol = ln_upgrade_choose_subprotocol(head, ln_text(site->plan->subprotocols), &is_malformed)};
+    if (is_malformed)
+        return "Sec-WebSocket-Protocol is malformed\n";
+    if (!ln_site_deflate_wish(site, &wish))
+        return NULL;
+    const int rc = ln_pmd_accept(head, &wish, &agreed, accepted->extensions, &accepted->extensions_size);
+    if (rc < 0)
+        return "Sec-WebSocket-Extensions is malformed\n";
+    if (rc == 0)
+        return NULL;
+    ln_zpool *const zpool = ln_home_zpool(site->home);
+    accepted->deflate = zpool == NULL ? NULL : ln_deflate_new(zpool, &agreed, true, LN_SITE_DEFLATE_LEVEL);
+    if (accepted->deflate == NULL)
+        accepted->extensions_size = 0; /* no memory for it: go on without */
+    return NULL;
 }

@@ -13,25 +13,36 @@ enum {
 };
 
 /* An endpoint's fixed part, shared by all workers. */
-typedef struct ln_endpoint {
+typedef struct ln_plan {
     ln_ws_handlers handlers;
     ln_ws_options options; /* checked, defaults filled in */
     char *subprotocols;    /* owned; "" if none */
     char *origins;         /* owned; "" = same origin */
-} ln_endpoint;
+} ln_plan;
 
 /* Checks and copies. LN_ERR_INVALID: a limit out of range, both on_message and on_chunk, a subprotocol that is no token. */
-LN_NODISCARD int ln_endpoint_init(ln_endpoint *e, const ln_ws_handlers *handlers, const ln_ws_options *options,
+LN_NODISCARD int ln_plan_init(ln_plan *p, const ln_ws_handlers *handlers, const ln_ws_options *options,
                                   const ln_allocator *alloc);
-void ln_endpoint_fini(ln_endpoint *e, const ln_allocator *alloc);
+void ln_plan_fini(ln_plan *p, const ln_allocator *alloc);
 
 typedef struct ln_site {
     ln_ws_config config;
     ln_home *home;
-    const ln_endpoint *endpoint;
+    const ln_plan *plan;
 } ln_site;
 
-void ln_site_init(ln_site *site, ln_home *home, const ln_endpoint *endpoint, ln_ws_role role);
+void ln_site_init(ln_site *site, ln_home *home, const ln_plan *plan, ln_ws_role role);
+
+/* What an upgrade gets. */
+typedef struct ln_accepted {
+    ln_span subprotocol; /* in the plan's memory; empty if none */
+    ln_deflate *deflate; /* owned; NULL = not agreed */
+    char extensions[LN_PMD_TEXT_MAX_BYTES]; /* the answer, if agreed */
+    size_t extensions_size;
+} ln_accepted;
+
+/* Server: subprotocol and compression for a request. NULL, or a static sentence about what is malformed (400). */
+const char *ln_site_negotiate(const ln_site *site, const ln_head *head, ln_accepted *accepted);
 
 /* The compression we are willing to do on this site. False: none. */
 bool ln_site_deflate_wish(const ln_site *site, ln_pmd_params *wish);

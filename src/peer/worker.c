@@ -164,8 +164,8 @@ static uint32_t handshake_ms(const ln_routes *routes)
 
     for (unsigned i = 0; i < routes->count; i++) {
         const ln_route *const r = routes->list[i];
-        if (r->kind == LN_ROUTE_WS && r->endpoint.options.handshake_ms > longest)
-            longest = r->endpoint.options.handshake_ms;
+        if (r->kind == LN_ROUTE_WS && r->plan.options.handshake_ms > longest)
+            longest = r->plan.options.handshake_ms;
     }
     return longest > 0 ? longest : LN_DEFAULT_HANDSHAKE_MS;
 }
@@ -182,7 +182,7 @@ static int make_sites(ln_worker *w)
     for (unsigned i = 0; i < routes->count; i++) {
         const ln_route *const r = routes->list[i];
         if (r->kind == LN_ROUTE_WS)
-            ln_site_init(&w->home.sites[r->site], &w->home, &r->endpoint, LN_WS_SERVER);
+            ln_site_init(&w->home.sites[r->site], &w->home, &r->plan, LN_WS_SERVER);
     }
     return 0;
 }

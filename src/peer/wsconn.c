@@ -104,7 +104,7 @@ static void announce_close(ln_conn *c, const ln_ws_event *event)
 {
     const ln_site *const site = ln_conn_site(c);
     ln_home *const home = site->home;
-    const ln_ws_handlers *const h = &site->endpoint->handlers;
+    const ln_ws_handlers *const h = &site->plan->handlers;
     const char *what = NULL;
 
     if (c->error == 0)
@@ -211,7 +211,7 @@ LN_HOT void ln_conn_push(ln_conn *c)
     ln_home *const home = ln_conn_home(c);
 
     if (LN_UNLIKELY(c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0))
-        ln_conn_refill(c, ln_conn_site(c)->endpoint->options.low_water_bytes);
+        ln_conn_refill(c, ln_conn_site(c)->plan->options.low_water_bytes);
     while (!ln_stream_is_sending(&c->stream)) {
         const int k = ln_chain_peek(&c->ws.out, spans, LN_SOCK_SPANS_MAX);
         if (k == 0)
@@ -236,9 +236,9 @@ void ln_conn_sent(ln_conn *c, size_t n)
 static void check_low_water(ln_conn *c)
 {
     const ln_site *const site = ln_conn_site(c);
-    const ln_ws_handlers *const h = &site->endpoint->handlers;
+    const ln_ws_handlers *const h = &site->plan->handlers;
 
-    if (ln_conn_queued_bytes(c) > site->endpoint->options.low_water_bytes || !ln_ws_is_open(&c->ws))
+    if (ln_conn_queued_bytes(c) > site->plan->options.low_water_bytes || !ln_ws_is_open(&c->ws))
         return;
     c->flags &= (uint8_t)~LN_CONN_ABOVE_HIGH;
     if (h->on_drain != NULL)
@@ -250,7 +250,7 @@ static void check_low_water(ln_conn *c)
 static void handle(ln_conn *c, const ln_ws_event *event)
 {
     const ln_site *const site = ln_conn_site(c);
-    const ln_ws_handlers *const h = &site->endpoint->handlers;
+    const ln_ws_handlers *const h = &site->plan->handlers;
     const ln_message message = {event->kind, event->data, event->is_first, event->is_last};
 
     switch (event->type) {
@@ -465,7 +465,7 @@ const ln_stream_ops ln_conn_ops = {
 void ln_conn_upgrade(ln_conn *c, ln_site *site, ln_deflate *deflate, const ln_request *request, void *user)
 {
     ln_home *const home = c->as.home;
-    const ln_ws_handlers *const h = &site->endpoint->handlers;
+    const ln_ws_handlers *const h = &site->plan->handlers;
 
     LN_ASSERT(c->phase == LN_CONN_HTTP);
     const ln_chain handshake = c->ws.out; /* a client's request may still be under way */

@@ -38,7 +38,8 @@ static bool ends_chunked(ln_span list)
     return is_chunked;
 }
 
-static void init_coded(ln_body *b, const ln_head *head, ln_span coding, unsigned coding_count, unsigned length_count)
+static void init_coded(ln_body *b, const ln_head *head, ln_span coding, unsigned coding_count,
+                       unsigned length_count)
 {
     if (length_count > 0)
         refuse(b, 400, "both Content-Length and Transfer-Encoding");
@@ -68,7 +69,8 @@ static void init_length(ln_body *b, ln_span value, unsigned count)
     }
 }
 
-void ln_body_init(ln_body *b, ln_head_role role, const ln_head *head, bool is_bodiless, uint64_t max)
+void ln_body_init(ln_body *b, ln_head_role role, const ln_head *head, bool is_bodiless,
+                  uint64_t max)
 {
     unsigned coding_count, length_count;
     const ln_span coding = ln_head_find(head, "Transfer-Encoding", &coding_count);

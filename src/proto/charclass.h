@@ -13,9 +13,9 @@ enum {
     LN_CHAR_TOKEN = 0x01,   /* RFC 9110 5.6.2 tchar */
     LN_CHAR_VALUE = 0x02,   /* RFC 9110 5.5: HTAB, SP, VCHAR, obs-text */
     LN_CHAR_VISIBLE = 0x04, /* the same without the blanks */
-    LN_CHAR_TARGET = 0x08,  /* a request target: VCHAR without '#', since a fragment is never sent */
-    LN_CHAR_HOST = 0x10,    /* names that DNS can have: letters, digits, "-._" */
-    LN_CHAR_SCHEME = 0x20,  /* RFC 3986 3.1: letters, digits, "+-." */
+    LN_CHAR_TARGET = 0x08, /* a request target: VCHAR without '#', since a fragment is never sent */
+    LN_CHAR_HOST = 0x10,   /* names that DNS can have: letters, digits, "-._" */
+    LN_CHAR_SCHEME = 0x20, /* RFC 3986 3.1: letters, digits, "+-." */
     LN_CHAR_DIGIT = 0x40,
     LN_CHAR_BASE64 = 0x80 /* RFC 4648 4, without '=' */
 };

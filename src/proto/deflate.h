@@ -63,8 +63,8 @@ void ln_deflate_free(ln_deflate *z);
  * add). 0; LN_ERR_TOO_BIG; LN_ERR_ENCODING (does not inflate); LN_ERR_NOMEM. After an error only free is allowed.
  * `out` may be emptied by the caller between calls; the limit counts on.
  */
-LN_NODISCARD int ln_deflate_inflate(ln_deflate *z, const uint8_t *bytes, size_t n, bool is_last, ln_buf *out,
-                                    size_t limit);
+LN_NODISCARD int ln_deflate_inflate(ln_deflate *z, const uint8_t *bytes, size_t n, bool is_last,
+                                    ln_buf *out, size_t limit);
 
 /*
  * Compresses the next piece of an outgoing message, appending to `out` all that the peer needs to inflate it; the tail
@@ -74,7 +74,8 @@ LN_NODISCARD int ln_deflate_inflate(ln_deflate *z, const uint8_t *bytes, size_t 
  * takeover the output has to be sent, even if it is longer than the input, because later messages refer to it; whoever
  * does not send it calls ln_deflate_forget().
  */
-LN_NODISCARD int ln_deflate_compress(ln_deflate *z, const uint8_t *bytes, size_t n, bool is_last, ln_buf *out);
+LN_NODISCARD int ln_deflate_compress(ln_deflate *z, const uint8_t *bytes, size_t n, bool is_last,
+                                     ln_buf *out);
 
 /* What was compressed last will not be sent: later messages do not refer to it, nor to anything before. */
 void ln_deflate_forget(ln_deflate *z);
@@ -86,8 +87,8 @@ void ln_deflate_forget(ln_deflate *z);
 bool ln_deflate_is_shareable(const ln_deflate *z, uint8_t *bits);
 
 /* One message compressed without any context, for all connections that are shareable with `bits`, or more. */
-LN_NODISCARD int ln_deflate_shared(ln_zpool *pool, int level, uint8_t bits, const uint8_t *bytes, size_t n,
-                                   ln_buf *out);
+LN_NODISCARD int ln_deflate_shared(ln_zpool *pool, int level, uint8_t bits, const uint8_t *bytes,
+                                   size_t n, ln_buf *out);
 
 /*
  * Gives back what the protocol does not need now. Sending: the context, at the price of its history. Receiving, between

@@ -27,7 +27,8 @@ static void start(ln_head_parser *p)
     p->whole = (ln_span){NULL, 0};
 }
 
-void ln_head_init(ln_head_parser *p, ln_head_role role, const ln_head_limits *limits, const ln_allocator *alloc)
+void ln_head_init(ln_head_parser *p, ln_head_role role, const ln_head_limits *limits,
+                  const ln_allocator *alloc)
 {
     LN_ASSERT(limits->bytes_max > 0 && limits->fields_max <= LN_HEAD_FIELDS_MAX);
     *p = (ln_head_parser){.limits = *limits, .role = role};
@@ -66,7 +67,8 @@ static size_t skip_blank_lines(ln_head_parser *p, const uint8_t *bytes, size_t n
     size_t used = 0;
     while (used < n && p->state == BEFORE) {
         const bool is_after_cr = p->line_state % 2 != 0;
-        if (is_after_cr ? bytes[used] == '\n' : bytes[used] == '\r' && p->line_state < BLANK_CHARS_MAX) {
+        if (is_after_cr ? bytes[used] == '\n'
+                        : bytes[used] == '\r' && p->line_state < BLANK_CHARS_MAX) {
             p->line_state++;
             used++;
         } else if (is_after_cr) {
@@ -185,7 +187,8 @@ static bool parse_version(ln_head_parser *p, const uint8_t **at, ln_head *head)
 
     if (text.size != 8 || !ln_text_has_prefix(text, name) || v[6] != '.')
         return refuse(p, 400, "the start line has no HTTP version");
-    if (!ln_charclass_has((uint8_t)v[5], LN_CHAR_DIGIT) || !ln_charclass_has((uint8_t)v[7], LN_CHAR_DIGIT))
+    if (!ln_charclass_has((uint8_t)v[5], LN_CHAR_DIGIT) ||
+        !ln_charclass_has((uint8_t)v[7], LN_CHAR_DIGIT))
         return refuse(p, 400, "the start line has no HTTP version");
     if (v[5] != '1' || v[7] > '1')
         return refuse(p, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
@@ -308,7 +311,8 @@ static bool check_host(ln_head_parser *p, const ln_head *head)
         return head->minor == 0 || refuse(p, 400, "the Host field is missing");
     if (count > 1)
         return refuse(p, 400, "more than one Host field");
-    return ln_authority_parse(host, &authority) == 0 || refuse(p, 400, "the Host field names no host");
+    return ln_authority_parse(host, &authority) == 0 ||
+           refuse(p, 400, "the Host field names no host");
 }
 
 static bool parse_head(ln_head_parser *p, ln_head *head)

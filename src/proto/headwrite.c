@@ -81,12 +81,17 @@ static int append_line(ln_buf *out, const ln_span *parts, size_t count, size_t l
 
 int ln_head_write_request(ln_buf *out, ln_span method, ln_span target, size_t limit)
 {
-    if (!ln_text_is_token(method) || target.size == 0 || !ln_charclass_is_all(target, LN_CHAR_TARGET))
+    if (!ln_text_is_token(method) || target.size == 0 ||
+        !ln_charclass_is_all(target, LN_CHAR_TARGET))
         return LN_ERR_INVALID;
 
     const bool lacks_path = *(const char *)target.data == '?';
     const ln_span parts[] = {
-        method, LN_SPAN(" "), lacks_path ? LN_SPAN("/") : LN_SPAN(""), target, LN_SPAN(" HTTP/1.1\r\n"),
+        method,
+        LN_SPAN(" "),
+        lacks_path ? LN_SPAN("/") : LN_SPAN(""),
+        target,
+        LN_SPAN(" HTTP/1.1\r\n"),
     };
     return append_line(out, parts, LN_ARRAY_SIZE(parts), limit);
 }
@@ -102,8 +107,9 @@ int ln_head_write_status(ln_buf *out, unsigned status, size_t limit)
         (char)('0' + status % 10),
     };
     const ln_span parts[] = {
-        LN_SPAN("HTTP/1.1 "), {digits, sizeof digits},          LN_SPAN(" "),
-        ln_text(ln_head_reason(status)), LN_SPAN("\r\n"),
+        LN_SPAN("HTTP/1.1 "), {digits, sizeof digits},
+        LN_SPAN(" "),         ln_text(ln_head_reason(status)),
+        LN_SPAN("\r\n"),
     };
     return append_line(out, parts, LN_ARRAY_SIZE(parts), limit);
 }

@@ -30,7 +30,8 @@ LN_INLINE uint32_t ln_mask_turned(uint32_t key, size_t offset)
 }
 
 /* Any length, fewest instructions for few bytes; the variants finish with it. */
-LN_INLINE void ln_mask_short(uint8_t *to, const uint8_t *from, size_t n, uint32_t key, size_t offset)
+LN_INLINE void ln_mask_short(uint8_t *to, const uint8_t *from, size_t n, uint32_t key,
+                             size_t offset)
 {
     const uint32_t turned = ln_mask_turned(key, offset);
     const uint32_t end = ln_mask_turned(turned, n); /* as the bytes at n - 4 and n - 8 see it */

@@ -33,7 +33,8 @@ static void mask_sse2(uint8_t *to, const uint8_t *from, size_t n, uint32_t key, 
     ln_mask_short(to, from, n, key, offset); /* whole blocks leave the phase as it was */
 }
 
-LN_TARGET("avx2") static void mask_avx2(uint8_t *to, const uint8_t *from, size_t n, uint32_t key, size_t offset)
+LN_TARGET("avx2")
+static void mask_avx2(uint8_t *to, const uint8_t *from, size_t n, uint32_t key, size_t offset)
 {
     const __m256i keys = _mm256_set1_epi32((int)ln_mask_turned(key, offset));
 

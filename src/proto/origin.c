@@ -11,9 +11,11 @@ static bool is_letter(uint8_t c)
 
 static uint16_t default_port(ln_span scheme)
 {
-    if (ln_text_equal_nocase(scheme, LN_SPAN("https")) || ln_text_equal_nocase(scheme, LN_SPAN("wss")))
+    if (ln_text_equal_nocase(scheme, LN_SPAN("https")) ||
+        ln_text_equal_nocase(scheme, LN_SPAN("wss")))
         return 443;
-    if (ln_text_equal_nocase(scheme, LN_SPAN("http")) || ln_text_equal_nocase(scheme, LN_SPAN("ws")))
+    if (ln_text_equal_nocase(scheme, LN_SPAN("http")) ||
+        ln_text_equal_nocase(scheme, LN_SPAN("ws")))
         return 80;
     return 0;
 }
@@ -47,7 +49,8 @@ int ln_origin_parse(ln_span text, ln_origin *origin)
     const ln_span mark = LN_SPAN("://");
     if (!ln_text_has_prefix(rest, mark))
         return LN_ERR_INVALID;
-    return fill(scheme, (ln_span){(const char *)rest.data + mark.size, rest.size - mark.size}, origin);
+    return fill(scheme, (ln_span){(const char *)rest.data + mark.size, rest.size - mark.size},
+                origin);
 }
 
 int ln_origin_of_host(ln_span host, bool is_secure, ln_origin *origin)
@@ -58,5 +61,6 @@ int ln_origin_of_host(ln_span host, bool is_secure, ln_origin *origin)
 bool ln_origin_equal(const ln_origin *a, const ln_origin *b)
 {
     LN_ASSERT(a->host.size > 0 && b->host.size > 0);
-    return a->port == b->port && ln_text_equal_nocase(a->scheme, b->scheme) && ln_text_equal_nocase(a->host, b->host);
+    return a->port == b->port && ln_text_equal_nocase(a->scheme, b->scheme) &&
+           ln_text_equal_nocase(a->host, b->host);
 }

@@ -23,7 +23,7 @@ typedef struct reader {
 typedef struct param {
     ln_span name;
     bool has_value;
-    uint8_t size;                  /* of value; VALUE_KEPT_BYTES also stands for longer */
+    uint8_t size;                    /* of value; VALUE_KEPT_BYTES also stands for longer */
     uint8_t value[VALUE_KEPT_BYTES]; /* without quotes and backslashes */
 } param;
 
@@ -227,8 +227,10 @@ static uint8_t bits_of(const offer *o, size_t i)
  */
 static bool agree(const offer *o, const ln_pmd_params *wish, ln_pmd_params *agreed, offer *answer)
 {
-    const uint8_t server_bits = smaller(bits_of(o, SERVER_BITS), at_least_9(wish->server_max_window_bits));
-    const uint8_t client_bits = smaller(bits_of(o, CLIENT_BITS), at_least_9(wish->client_max_window_bits));
+    const uint8_t server_bits =
+        smaller(bits_of(o, SERVER_BITS), at_least_9(wish->server_max_window_bits));
+    const uint8_t client_bits =
+        smaller(bits_of(o, CLIENT_BITS), at_least_9(wish->client_max_window_bits));
 
     if (!o->is_valid || server_bits < LN_PMD_BITS_MIN)
         return false;
@@ -326,7 +328,8 @@ static bool check_answer(const offer *o, const ln_pmd_params *offered, ln_pmd_pa
 {
     const bool offers_client_bits = offered->client_max_window_bits != 0;
     const uint8_t server_max = at_least_9(offered->server_max_window_bits);
-    const uint8_t client_max = offers_client_bits ? at_least_9(offered->client_max_window_bits) : LN_PMD_BITS_MAX;
+    const uint8_t client_max =
+        offers_client_bits ? at_least_9(offered->client_max_window_bits) : LN_PMD_BITS_MAX;
 
     if (!o->is_valid || bits_of(o, SERVER_BITS) > server_max)
         return false;
@@ -339,7 +342,8 @@ static bool check_answer(const offer *o, const ln_pmd_params *offered, ln_pmd_pa
     }
     *agreed = (ln_pmd_params){
         .server_no_context_takeover = o->has[SERVER_TAKEOVER],
-        .client_no_context_takeover = o->has[CLIENT_TAKEOVER] || offered->client_no_context_takeover,
+        .client_no_context_takeover =
+            o->has[CLIENT_TAKEOVER] || offered->client_no_context_takeover,
         .server_max_window_bits = at_least_9(bits_of(o, SERVER_BITS)),
         .client_max_window_bits = smaller(bits_of(o, CLIENT_BITS), client_max),
     };

@@ -205,7 +205,8 @@ bool ln_upgrade_is_origin_allowed(const ln_head *head, ln_span allowed, bool is_
     while (ln_text_next(&allowed, ',', &item)) {
         if (ln_text_equal(item, LN_SPAN("*")))
             return true;
-        if (is_origin && ln_origin_parse(item, &candidate) == 0 && ln_origin_equal(&origin, &candidate))
+        if (is_origin && ln_origin_parse(item, &candidate) == 0 &&
+            ln_origin_equal(&origin, &candidate))
             return true;
     }
     return false;
@@ -228,21 +229,22 @@ static bool is_reserved(ln_span name)
 }
 
 /* Our own fields, but those without a value; then the extra ones; then the end of the head. */
-static int write_fields(ln_buf *out, const ln_field *own, size_t own_count, const ln_field *extra, size_t extra_count,
-                        size_t limit)
+static int write_fields(ln_buf *out, const ln_field *own, size_t own_count, const ln_field *extra,
+                        size_t extra_count, size_t limit)
 {
     int rc = 0;
     for (size_t i = 0; i < own_count && rc == 0; i++)
         if (own[i].value.size > 0)
             rc = ln_head_write_field(out, own[i].name, own[i].value, limit);
     for (size_t i = 0; i < extra_count && rc == 0; i++)
-        rc = is_reserved(extra[i].name) ? LN_ERR_INVALID
-                                        : ln_head_write_field(out, extra[i].name, extra[i].value, limit);
+        rc = is_reserved(extra[i].name)
+                 ? LN_ERR_INVALID
+                 : ln_head_write_field(out, extra[i].name, extra[i].value, limit);
     return rc < 0 ? rc : ln_head_write_end(out, limit);
 }
 
-int ln_upgrade_write_response(ln_buf *out, ln_span key, ln_span subprotocol, ln_span extensions, const ln_field *extra,
-                              size_t extra_count, size_t limit)
+int ln_upgrade_write_response(ln_buf *out, ln_span key, ln_span subprotocol, ln_span extensions,
+                              const ln_field *extra, size_t extra_count, size_t limit)
 {
     char accept[LN_UPGRADE_ACCEPT_BYTES];
     if (!ln_upgrade_is_key(key) || (subprotocol.size > 0 && !ln_text_is_token(subprotocol)))
@@ -275,7 +277,8 @@ static bool is_offer(const ln_upgrade_offer *offer)
     n.count = 0;
     const bool has_path = ln_text_has_prefix(offer->target, LN_SPAN("/")) ||
                           ln_text_has_prefix(offer->target, LN_SPAN("?"));
-    return has_path && ln_upgrade_is_key(offer->key) && ln_authority_parse(offer->host, &authority) == 0 &&
+    return has_path && ln_upgrade_is_key(offer->key) &&
+           ln_authority_parse(offer->host, &authority) == 0 &&
            (offer->subprotocols.size == 0 || add_names(&n, offer->subprotocols));
 }
 
@@ -332,7 +335,8 @@ static bool find_subprotocol(const ln_head *head, ln_span offered, ln_span *chos
 }
 
 /* NULL, or what is wrong with a 101; what was negotiated goes into *result. */
-static const char *blame(const ln_head *head, const ln_upgrade_offer *offer, const ln_pmd_params *pmd_offered,
+static const char *blame(const ln_head *head, const ln_upgrade_offer *offer,
+                         const ln_pmd_params *pmd_offered,
                          const char accept[LN_UPGRADE_ACCEPT_BYTES], ln_upgrade_result *result)
 {
     unsigned upgrades;
@@ -350,7 +354,9 @@ static const char *blame(const ln_head *head, const ln_upgrade_offer *offer, con
         return "the server chose a subprotocol that was not offered";
 
     if (!pmd_offered)
-        return count_of(head, "Sec-WebSocket-Extensions") > 0 ? "the server chose an extension, none was offered" : NULL;
+        return count_of(head, "Sec-WebSocket-Extensions") > 0
+                   ? "the server chose an extension, none was offered"
+                   : NULL;
     const int rc = ln_pmd_check(head, pmd_offered, &result->deflate);
     if (rc < 0)
         return "the server's Sec-WebSocket-Extensions does not fit the offer";
@@ -358,8 +364,8 @@ static const char *blame(const ln_head *head, const ln_upgrade_offer *offer, con
     return NULL;
 }
 
-void ln_upgrade_check_response(const ln_head *head, const ln_upgrade_offer *offer, const ln_pmd_params *pmd_offered,
-                               ln_upgrade_result *result)
+void ln_upgrade_check_response(const ln_head *head, const ln_upgrade_offer *offer,
+                               const ln_pmd_params *pmd_offered, ln_upgrade_result *result)
 {
     LN_ASSERT(head->status >= 100 && ln_upgrade_is_key(offer->key));
     ln_upgrade_result good = {.status = head->status};

@@ -40,7 +40,8 @@ static int cut_authority(ln_span text, bool *is_secure, ln_span *authority, ln_s
 {
     for (size_t i = 0; i < LN_ARRAY_SIZE(schemes); i++) {
         const ln_span scheme = schemes[i].text;
-        if (text.size < scheme.size || !ln_text_equal_nocase((ln_span){text.data, scheme.size}, scheme))
+        if (text.size < scheme.size ||
+            !ln_text_equal_nocase((ln_span){text.data, scheme.size}, scheme))
             continue;
         const ln_span tail = after(text, scheme.size);
         const size_t n = authority_size(tail);
@@ -58,7 +59,8 @@ int ln_url_parse(ln_span text, ln_url *url)
     ln_span name, rest;
     ln_authority authority;
 
-    if (cut_authority(text, &is_secure, &name, &rest) < 0 || ln_authority_parse(name, &authority) < 0)
+    if (cut_authority(text, &is_secure, &name, &rest) < 0 ||
+        ln_authority_parse(name, &authority) < 0)
         return LN_ERR_INVALID;
     if (!ln_charclass_is_all(rest, LN_CHAR_TARGET))
         return LN_ERR_INVALID;
@@ -68,7 +70,9 @@ int ln_url_parse(ln_span text, ln_url *url)
         .is_secure = is_secure,
         .host = authority.host,
         .is_ipv6 = authority.is_ipv6,
-        .port = has_port ? authority.port : is_secure ? PORT_SECURE : PORT_PLAIN,
+        .port = has_port    ? authority.port
+                : is_secure ? PORT_SECURE
+                            : PORT_PLAIN,
         .has_port = has_port,
         .target = rest.size > 0 ? rest : LN_SPAN("/"),
     };
@@ -81,7 +85,8 @@ ln_span ln_url_authority(ln_span target)
     ln_span name, rest;
     ln_authority authority;
 
-    if (cut_authority(target, &is_secure, &name, &rest) < 0 || ln_authority_parse(name, &authority) < 0)
+    if (cut_authority(target, &is_secure, &name, &rest) < 0 ||
+        ln_authority_parse(name, &authority) < 0)
         return (ln_span){NULL, 0};
     return name;
 }
@@ -143,13 +148,15 @@ static int normalise(ln_span path, char *out, size_t *length)
         if (is_parent && parent_slash(out, begin, &slash) < 0)
             return LN_ERR_INVALID;
         if (is_parent || ln_text_equal(segment, LN_SPAN(".")))
-            n = at == end ? slash + 1 : slash; /* "/a/." is "/a/"; else the next segment brings its slash */
+            n = at == end ? slash + 1
+                          : slash; /* "/a/." is "/a/"; else the next segment brings its slash */
     }
     *length = n;
     return 0;
 }
 
-int ln_url_split_target(ln_span target, char *buffer, size_t size, size_t *length, ln_span *query, ln_span *authority)
+int ln_url_split_target(ln_span target, char *buffer, size_t size, size_t *length, ln_span *query,
+                        ln_span *authority)
 {
     LN_ASSERT(size > target.size);
     ln_span rest = target, name = {NULL, 0};
@@ -160,7 +167,8 @@ int ln_url_split_target(ln_span target, char *buffer, size_t size, size_t *lengt
         name = ln_url_authority(target);
         if (name.size == 0)
             return LN_ERR_INVALID;
-        rest = after(target, (size_t)((const char *)name.data - (const char *)target.data) + name.size);
+        rest = after(target,
+                     (size_t)((const char *)name.data - (const char *)target.data) + name.size);
     }
     if (!ln_charclass_is_all(rest, LN_CHAR_TARGET))
         return LN_ERR_INVALID;

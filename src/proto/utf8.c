@@ -3,13 +3,14 @@
 
 #include <string.h>
 
-/* What the next bytes may be, and the only way on from there; LN_UTF8_ACCEPT and LN_UTF8_REJECT are the first two. */
+/* clang-format off */
+
+/* What the next bytes may be: nothing special, nothing at all, so many tails, or a tail of a narrower range. */
 enum { OK = LN_UTF8_ACCEPT, NO = LN_UTF8_REJECT, T1, T2, T3, AFTER_E0, AFTER_ED, AFTER_F0, AFTER_F4, STATES };
 
 /* Bytes that the grammar of RFC 3629 section 4 treats alike: tails in three ranges, then heads by what follows. */
 enum { AS, T8, T9, TA, XX, H2, E0, H3, ED, F0, H4, F4, CLASSES };
 
-/* clang-format off */
 static const uint8_t classes[256] = { /* below 80: AS */
     [0x80] =
     T8, T8, T8, T8, T8, T8, T8, T8, T8, T8, T8, T8, T8, T8, T8, T8, /* 80 */
@@ -34,6 +35,7 @@ static const uint8_t transitions[STATES][CLASSES] = {
     [AFTER_F0] =  { NO, NO, T2, T2, NO, NO, NO,       NO, NO,       NO,       NO, NO }, /* below: overlong */
     [AFTER_F4] =  { NO, T2, NO, NO, NO, NO, NO,       NO, NO,       NO,       NO, NO }, /* above: > U+10FFFF */
 };
+
 /* clang-format on */
 
 uint8_t ln_utf8_scalar(uint8_t state, const uint8_t *bytes, size_t n)
@@ -61,7 +63,8 @@ static uint8_t utf8_word(uint8_t state, const uint8_t *bytes, size_t n)
     return ln_utf8_scalar(state, bytes, n);
 }
 
-static const ln_utf8_offer portable[] = {{"scalar", ln_utf8_scalar, NULL}, {"word", utf8_word, NULL}};
+static const ln_utf8_offer portable[] = {{"scalar", ln_utf8_scalar, NULL},
+                                         {"word", utf8_word, NULL}};
 
 static ln_utf8_fn *best = utf8_word;
 

@@ -27,7 +27,8 @@ LN_INLINE uint8x16_t mistakes_of(uint8x16_t bytes, uint8x16_t before)
     const uint8x16_t back3 = vextq_u8(before, bytes, 13);
 
     const uint8x16_t first_high = vqtbl1q_u8(vld1q_u8(ln_utf8_first_high), vshrq_n_u8(back1, 4));
-    const uint8x16_t first_low = vqtbl1q_u8(vld1q_u8(ln_utf8_first_low), vandq_u8(back1, vdupq_n_u8(0x0f)));
+    const uint8x16_t first_low =
+        vqtbl1q_u8(vld1q_u8(ln_utf8_first_low), vandq_u8(back1, vdupq_n_u8(0x0f)));
     const uint8x16_t second_high = vqtbl1q_u8(vld1q_u8(ln_utf8_second_high), vshrq_n_u8(bytes, 4));
     const uint8x16_t pairs = vandq_u8(vandq_u8(first_high, first_low), second_high);
 

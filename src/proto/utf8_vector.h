@@ -31,10 +31,12 @@ enum {
     ANY_LOW = HEAD_ALONE | TAIL_ALONE | TWO_TAILS /* those that do not depend on the low half */
 };
 
+/* clang-format off */
+
 /* By the high half of the first byte. */
 static const uint8_t ln_utf8_first_high[16] = {
     TAIL_ALONE, TAIL_ALONE, TAIL_ALONE, TAIL_ALONE, TAIL_ALONE, TAIL_ALONE, TAIL_ALONE, TAIL_ALONE,
-    TWO_TAILS,  TWO_TAILS,  TWO_TAILS,  TWO_TAILS, /* 8-B */
+    TWO_TAILS, TWO_TAILS, TWO_TAILS, TWO_TAILS, /* 8-B */
     HEAD_ALONE | OVERLONG_2,
     HEAD_ALONE,
     HEAD_ALONE | OVERLONG_3 | SURROGATE,
@@ -44,10 +46,10 @@ static const uint8_t ln_utf8_first_high[16] = {
 /* By the low half of the first byte. */
 static const uint8_t ln_utf8_first_low[16] = {
     ANY_LOW | OVERLONG_2 | OVERLONG_3 | F0_F5_BELOW, /* C0, E0, F0 */
-    ANY_LOW | OVERLONG_2, /* C1 */
+    ANY_LOW | OVERLONG_2,                            /* C1 */
     ANY_LOW,
     ANY_LOW,
-    ANY_LOW | TOO_LARGE, /* F4 */
+    ANY_LOW | TOO_LARGE,                             /* F4 */
     ANY_LOW | TOO_LARGE | F0_F5_BELOW,
     ANY_LOW | TOO_LARGE | F0_F5_BELOW,
     ANY_LOW | TOO_LARGE | F0_F5_BELOW,
@@ -56,7 +58,7 @@ static const uint8_t ln_utf8_first_low[16] = {
     ANY_LOW | TOO_LARGE | F0_F5_BELOW,
     ANY_LOW | TOO_LARGE | F0_F5_BELOW,
     ANY_LOW | TOO_LARGE | F0_F5_BELOW,
-    ANY_LOW | TOO_LARGE | F0_F5_BELOW | SURROGATE, /* ED */
+    ANY_LOW | TOO_LARGE | F0_F5_BELOW | SURROGATE,   /* ED */
     ANY_LOW | TOO_LARGE | F0_F5_BELOW,
     ANY_LOW | TOO_LARGE | F0_F5_BELOW,
 };
@@ -65,17 +67,19 @@ static const uint8_t ln_utf8_first_low[16] = {
 static const uint8_t ln_utf8_second_high[16] = {
     HEAD_ALONE, HEAD_ALONE, HEAD_ALONE, HEAD_ALONE, HEAD_ALONE, HEAD_ALONE, HEAD_ALONE, HEAD_ALONE,
     TAIL_ALONE | TWO_TAILS | OVERLONG_2 | OVERLONG_3 | F0_F5_BELOW, /* 8 */
-    TAIL_ALONE | TWO_TAILS | OVERLONG_2 | OVERLONG_3 | TOO_LARGE,   /* 9 */
-    TAIL_ALONE | TWO_TAILS | OVERLONG_2 | SURROGATE | TOO_LARGE,    /* A */
+    TAIL_ALONE | TWO_TAILS | OVERLONG_2 | OVERLONG_3 | TOO_LARGE,
+    TAIL_ALONE | TWO_TAILS | OVERLONG_2 | SURROGATE | TOO_LARGE,
     TAIL_ALONE | TWO_TAILS | OVERLONG_2 | SURROGATE | TOO_LARGE,    /* B */
     HEAD_ALONE, HEAD_ALONE, HEAD_ALONE, HEAD_ALONE,
 };
 
-/* Saturating subtraction of these from the last bytes of a block leaves something where a code point is not finished. */
+/* Saturating subtraction of these from the last bytes leaves something where a code point is not finished. */
 static const uint8_t ln_utf8_block_end[32] = {
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0xef, 0xdf, 0xbf,
 };
+
+/* clang-format on */
 
 /* Bytes at the end that may begin a code point which goes on after them. */
 LN_INLINE size_t ln_utf8_cut(const uint8_t *bytes, size_t n)

@@ -43,9 +43,10 @@ LN_TARGET("ssse3") LN_INLINE __m128i mistakes16(__m128i bytes, __m128i before)
 
     const __m128i first_high =
         _mm_shuffle_epi8(load16(ln_utf8_first_high), _mm_and_si128(_mm_srli_epi16(back1, 4), half));
-    const __m128i first_low = _mm_shuffle_epi8(load16(ln_utf8_first_low), _mm_and_si128(back1, half));
-    const __m128i second_high =
-        _mm_shuffle_epi8(load16(ln_utf8_second_high), _mm_and_si128(_mm_srli_epi16(bytes, 4), half));
+    const __m128i first_low =
+        _mm_shuffle_epi8(load16(ln_utf8_first_low), _mm_and_si128(back1, half));
+    const __m128i second_high = _mm_shuffle_epi8(load16(ln_utf8_second_high),
+                                                 _mm_and_si128(_mm_srli_epi16(bytes, 4), half));
     const __m128i pairs = _mm_and_si128(_mm_and_si128(first_high, first_low), second_high);
 
     /* The differences reach 80 from E0 and from F0 on. */
@@ -57,7 +58,8 @@ LN_TARGET("ssse3") LN_INLINE __m128i mistakes16(__m128i bytes, __m128i before)
 
 LN_TARGET("ssse3") LN_INLINE void check16_block(check16 *c, const uint8_t bytes[BLOCK])
 {
-    const __m128i v0 = load16(bytes), v1 = load16(bytes + 16), v2 = load16(bytes + 32), v3 = load16(bytes + 48);
+    const __m128i v0 = load16(bytes), v1 = load16(bytes + 16);
+    const __m128i v2 = load16(bytes + 32), v3 = load16(bytes + 48);
 
     if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(v0, v1), _mm_or_si128(v2, v3))) == 0) {
         c->mistakes = _mm_or_si128(c->mistakes, c->unfinished);
@@ -106,7 +108,8 @@ LN_TARGET("avx2") LN_INLINE __m256i load32(const uint8_t *bytes)
 
 LN_TARGET("avx2") LN_INLINE __m256i look_up32(const uint8_t table[16], __m256i halves)
 {
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table)), halves);
+    const __m128i one = _mm_loadu_si128((const __m128i *)table);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(one), halves);
 }
 
 LN_TARGET("avx2") LN_INLINE __m256i mistakes32(__m256i bytes, __m256i before)
@@ -118,14 +121,17 @@ LN_TARGET("avx2") LN_INLINE __m256i mistakes32(__m256i bytes, __m256i before)
     const __m256i back2 = _mm256_alignr_epi8(bytes, lanes, 14);
     const __m256i back3 = _mm256_alignr_epi8(bytes, lanes, 13);
 
-    const __m256i first_high = look_up32(ln_utf8_first_high, _mm256_and_si256(_mm256_srli_epi16(back1, 4), half));
+    const __m256i first_high =
+        look_up32(ln_utf8_first_high, _mm256_and_si256(_mm256_srli_epi16(back1, 4), half));
     const __m256i first_low = look_up32(ln_utf8_first_low, _mm256_and_si256(back1, half));
-    const __m256i second_high = look_up32(ln_utf8_second_high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), half));
+    const __m256i second_high =
+        look_up32(ln_utf8_second_high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), half));
     const __m256i pairs = _mm256_and_si256(_mm256_and_si256(first_high, first_low), second_high);
 
     const __m256i third = _mm256_subs_epu8(back2, _mm256_set1_epi8(0xe0 - 0x80));
     const __m256i fourth = _mm256_subs_epu8(back3, _mm256_set1_epi8(0xf0 - 0x80));
-    const __m256i due = _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8((char)TWO_TAILS));
+    const __m256i due =
+        _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8((char)TWO_TAILS));
     return _mm256_xor_si256(pairs, due);
 }
 

@@ -45,14 +45,16 @@ static ln_zctx *make(const ln_allocator *alloc, uint8_t bits, uint8_t level)
     if (!w)
         return NULL;
     ln_zctx *const c = &w->ctx;
-    *c = (ln_zctx){.stream = &w->stream, .alloc = alloc, .bytes = sizeof *w, .bits = bits, .level = level};
+    *c = (ln_zctx){
+        .stream = &w->stream, .alloc = alloc, .bytes = sizeof *w, .bits = bits, .level = level};
     w->stream.zalloc = take_bytes;
     w->stream.zfree = free_bytes;
     w->stream.opaque = c;
 
     /* Negative bits: no zlib header, no checksum. */
-    const int rc = level > 0 ? deflateInit2(c->stream, level, Z_DEFLATED, -bits, MEM_LEVEL, Z_DEFAULT_STRATEGY)
-                             : inflateInit2(c->stream, -bits);
+    const int rc =
+        level > 0 ? deflateInit2(c->stream, level, Z_DEFLATED, -bits, MEM_LEVEL, Z_DEFAULT_STRATEGY)
+                  : inflateInit2(c->stream, -bits);
     LN_ASSERT(rc == Z_OK || rc == Z_MEM_ERROR);
     if (rc == Z_OK)
         return c;
