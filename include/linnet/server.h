@@ -93,6 +93,12 @@ LN_API int ln_server_reload(ln_server *server);
 LN_API int ln_send(ln_server *server, ln_conn_id id, enum ln_kind kind, ln_span data);
 LN_API int ln_close(ln_server *server, ln_conn_id id, uint16_t code, ln_span reason);
 
+/*
+ * Runs `fn(arg)` on the thread of `worker` (from 0), where the handlers of its connections run. Any thread.
+ * LN_ERR_NOT_FOUND, LN_ERR_STATE (not running), LN_ERR_NOMEM, LN_ERR_LIMIT.
+ */
+LN_API int ln_server_post(ln_server *server, unsigned worker, void (*fn)(void *arg), void *arg);
+
 /* Counters since the start, summed over the workers. */
 typedef struct ln_server_stats {
     uint64_t connections;           /* open WebSocket connections now */

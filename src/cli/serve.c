@@ -429,7 +429,7 @@ const ln_verb ln_serve_verb = {
     .about = "Serves WebSocket endpoints, and files if asked to, until it gets TERM or INT.",
     .notes = "Paths:\n"
              "  /echo                sends every message back: for measuring and conformance\n"
-             "  /rooms?room=NAME     sends every message to all in the room (default \"default\");\n"
+             "  /rooms?room=NAME     sends every message to all who are in the room;\n"
              "                       &presence=1&name=NICK adds messages about who is there\n"
              "  /health              200 while the process works\n"
              "  /ready               200, or 503 while it drains\n"

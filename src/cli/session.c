@@ -12,6 +12,7 @@
 
 enum {
     EXECUTE_WAIT_MS = 2000, /* for answers to -x: what wscat waits */
+    HASTY_MS = 500,         /* for the peer's goodbye, when nothing depends on it any more */
     RECHECK_MS = 100        /* how soon a queue that emptied without a word is noticed */
 };
 
@@ -30,6 +31,7 @@ typedef struct session {
     bool is_full; /* the send queue is above high water */
     bool is_readable;
     bool is_time_up;
+    bool is_noticed; /* this turn has been asked not to wait */
     bool has_failed; /* exit code 1 */
 } session;
 
@@ -44,15 +46,25 @@ static void fail(session *s, const char *sentence)
     ln_screen_say(&s->screen, LN_TONE_ERROR, sentence);
 }
 
+/* Something that somebody waits for has changed: a turn whose timers or closings did it must not go on to wait. */
+static void notice(session *s)
+{
+    if (!s->is_noticed)
+        ln_loop_stop(s->loop);
+    s->is_noticed = true;
+}
+
 static void end(session *s)
 {
     s->is_over = true;
+    notice(s);
     ln_line_drop(s->screen.line);
 }
 
 static void leave(session *s)
 {
     s->is_leaving = true;
+    notice(s);
     ln_line_drop(s->screen.line);
     if (s->conn == NULL)
         s->is_over = true;
@@ -73,6 +85,7 @@ static void turn(session *s, int timeout_ms)
 {
     const bool had_failed = s->screen.failure != 0;
     const int rc = ln_loop_turn(s->loop, timeout_ms);
+    s->is_noticed = false;
     if (rc < 0) {
         fail(s, ln_strerror(rc));
         end(s);
@@ -89,6 +102,7 @@ static void on_open(ln_conn *c, const ln_request *request, void *user)
     (void)request;
     s->conn = c;
     s->is_full = false;
+    notice(s);
     ln_screen_say(&s->screen, LN_TONE_EVENT, "Connected (press CTRL+C to quit)");
     const ln_span subprotocol = ln_conn_subprotocol(c);
     FILE *out = subprotocol.size > 0 ? ln_screen_begin(&s->screen, LN_TONE_DETAIL) : NULL;
@@ -141,6 +155,7 @@ static void on_drain(ln_conn *c, void *user)
     session *s = user;
     (void)c;
     s->is_full = false;
+    notice(s);
 }
 
 /* Did it end as it should? What we ended did if the peer agreed; what the peer ended, if it has nothing to complain of. */
@@ -156,9 +171,10 @@ static void on_close(ln_conn *c, const ln_close_info *info, void *user)
     session *s = user;
     (void)c;
     s->conn = NULL;
+    notice(s);
     const bool is_last = s->is_leaving || !s->set->reconnects;
     const bool is_good = is_good_end(s, info);
-    const bool is_wanted = s->screen.failure != 0 || (s->set->wants_one && s->received > 0);
+    const bool is_wanted = s->is_over || s->screen.failure != 0 || (s->set->wants_one && s->received > 0);
     if (is_last)
         end(s);
     if (is_last && !is_good && !is_wanted)
@@ -189,7 +205,7 @@ static void on_failure(ln_client *client, int err, unsigned status, const char *
     fprintf(out, "%s", ln_strerror(err));
     if (status != 0)
         fprintf(out, " with status %u", status);
-    if (what != NULL && what[0] != '\0') {
+    if (what != NULL && strcmp(what, ln_strerror(err)) != 0) {
         fputs(": ", out);
         ln_screen_quote(out, ln_text(what));
     }
@@ -229,6 +245,7 @@ static void note_readable(void *arg)
 {
     session *s = arg;
     s->is_readable = true;
+    notice(s);
 }
 
 static bool wait_for_input(void *arg)
@@ -251,10 +268,16 @@ static void note_time(void *arg)
 {
     session *s = arg;
     s->is_time_up = true;
+    notice(s);
 }
 
-/* Listens for so long, or until it is done. LN_OFF = as long as it takes. */
-static void rest(session *s, uint32_t ms)
+static bool is_over(const session *s)
+{
+    return s->is_over;
+}
+
+/* Listens for so long, or until `is_reached`. LN_OFF = as long as it takes. */
+static void rest(session *s, uint32_t ms, bool (*is_reached)(const session *s))
 {
     ln_loop_timer *timer = NULL;
     s->is_time_up = ms == 0;
@@ -262,7 +285,7 @@ static void rest(session *s, uint32_t ms)
         fail(s, ln_strerror(LN_ERR_NOMEM));
         return;
     }
-    while (!s->is_time_up && !is_done(s))
+    while (!s->is_time_up && !is_reached(s))
         turn(s, -1);
     if (!s->is_time_up)
         ln_loop_cancel(timer);
@@ -386,6 +409,14 @@ static uint32_t patience_ms(const ln_connect_settings *set)
     return set->execute.count > 0 ? EXECUTE_WAIT_MS : 0;
 }
 
+/* How long to wait for the peer's goodbye: as long as --close-wait says, unless it changes nothing any more. */
+static uint32_t parting_ms(const session *s)
+{
+    if (s->set->exits_on_eof)
+        return 0;
+    return s->screen.failure != 0 || (s->set->wants_one && s->received > 0) ? HASTY_MS : LN_OFF;
+}
+
 static void converse(session *s)
 {
     while (s->conn == NULL && !is_done(s))
@@ -396,15 +427,12 @@ static void converse(session *s)
         send_input(s);
     drain(s);
     if (!s->set->exits_on_eof)
-        rest(s, patience_ms(s->set));
+        rest(s, patience_ms(s->set), is_done);
     if (!is_done(s))
         leave(s);
-    if (s->set->exits_on_eof && s->conn != NULL) {
-        turn(s, 0); /* the close frame leaves, its answer is not awaited */
-        end(s);
-    }
-    while (!s->is_over)
-        turn(s, -1);
+    turn(s, 0); /* the close frame is on its way, whatever comes now */
+    rest(s, parting_ms(s), is_over);
+    end(s);
     if (s->set->wants_one && s->received == 0 && !s->has_failed)
         fail(s, "no message came");
 }

@@ -58,6 +58,8 @@ struct ln_backend {
     /* As ln_sock_send(); sets LN_SOCK_SENDING if it returns less than given. */
     size_t (*send)(ln_sock *s, const ln_span *spans, int k);
     size_t (*send_quiet)(ln_sock *s, const ln_span *spans, int k);
+    /* Somebody wants on_sent of a send that may have been quiet. */
+    void (*hurry)(ln_sock *s);
     /* Closing: cancels what is under way; called in each turn until it is true, when nothing is left. */
     bool (*end)(ln_sock *s);
     /* Closes a stream's descriptor, maybe only with the next wait(). */

@@ -143,6 +143,11 @@ static size_t epoll_send(ln_sock *s, const ln_span *spans, int k)
     return n > 0 ? (size_t)n : 0;
 }
 
+static void epoll_hurry(ln_sock *s)
+{
+    (void)s; /* what did not leave waits for room, and epoll for that */
+}
+
 static bool epoll_end(ln_sock *s)
 {
     struct epoll_io *const io = s->loop->io;
@@ -334,6 +339,7 @@ const ln_backend ln_backend_epoll = {
     .stop = epoll_stop,
     .send = epoll_send,
     .send_quiet = epoll_send,
+    .hurry = epoll_hurry,
     .end = epoll_end,
     .release = epoll_release,
 };

@@ -154,6 +154,8 @@ static void flush_one(ln_sock *s)
     } else if (LN_UNLIKELY((s->flags & lost) == lost)) {
         ln_sock_receive_ended(s, 0);
     } else {
+        if (s->flags & LN_SOCK_SENDING)
+            s->loop->backend->hurry(s);
         s->ops->on_flush(s);
     }
 }

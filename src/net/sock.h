@@ -70,6 +70,7 @@ size_t ln_sock_send(ln_sock *s, const ln_span *spans, int k);
 /*
  * The same, for the last there is to send: nothing waits for on_sent (no more output, no closing, nobody to be told),
  * so that it may be as late as the next event of any kind on the loop. With io_uring this saves a system call a turn.
+ * Should something come to wait for it after all, ln_sock_cork() brings it soon: a corked socket is never quiet.
  */
 size_t ln_sock_send_quiet(ln_sock *s, const ln_span *spans, int k);
 bool ln_sock_is_sending(const ln_sock *s);

@@ -77,7 +77,8 @@ static int open_plain(ln_stream *s, ln_loop *loop, int fd, const ln_stream_ops *
     return 0;
 }
 
-int ln_stream_open_server(ln_stream *s, ln_loop *loop, int fd, ln_tls_context *context, const ln_stream_ops *ops)
+int ln_stream_open_server(ln_stream *s, ln_loop *loop, int fd, ln_tls_context *context,
+                          const ln_stream_ops *ops)
 {
     if (!context)
         return open_plain(s, loop, fd, ops);
@@ -85,8 +86,8 @@ int ln_stream_open_server(ln_stream *s, ln_loop *loop, int fd, ln_tls_context *c
     return ln_tls_open(s, loop, fd, context, NULL);
 }
 
-int ln_stream_open_client(ln_stream *s, ln_loop *loop, int fd, ln_tls_context *context, const char *server_name,
-                          const ln_stream_ops *ops)
+int ln_stream_open_client(ln_stream *s, ln_loop *loop, int fd, ln_tls_context *context,
+                          const char *server_name, const ln_stream_ops *ops)
 {
     if (!context)
         return open_plain(s, loop, fd, ops);

@@ -55,7 +55,7 @@ const char *ln_stream_tls_error(const ln_stream *s);
 /* ALPN protocol agreed, empty if none; borrowed until on_closed. */
 ln_span ln_stream_alpn(const ln_stream *s);
 
-/* tls.c's half of the functions here; nobody else calls them. `server_name` NULL = server. */
+/* tls.c's half of the functions here; nobody else calls them. */
 LN_NODISCARD int ln_tls_open(ln_stream *s, ln_loop *loop, int fd, ln_tls_context *context, const char *server_name);
 const char *ln_tls_error(const ln_tls *t);
 ln_span ln_tls_alpn(const ln_tls *t);

@@ -15,7 +15,7 @@
  *
  * States                     becomes                                                  by
  *   shaking hands            open                                                     shake_hands()
- *   open                     ended (close_notify, FIN, error), still sending maybe    conclude()
+ *   open                     ended: 0 (may still send) or an error                    conclude()
  *   any                      closing: nothing is called but on_closed                 ln_sock_close()
  */
 #include <string.h>
@@ -25,18 +25,18 @@
 
 enum {
     RECORD_BYTES = SSL3_RT_MAX_PLAIN_LENGTH, /* 16 KiB: what one record carries */
-    SPANS = 16,                              /* of ciphertext per send: 16 chunks of 16 KiB */
-    TRANSPORT_TYPE = BIO_TYPE_SOURCE_SINK | 0x7E /* any number that OpenSSL itself does not use */
+    SPANS = 16                               /* of ciphertext per send: 16 chunks of 16 KiB */
 };
 
-/* The end, found here and reported by settle(). */
+/* The end, found here and reported by settle(). An error may come once after the peer's goodbye, nothing else. */
 
 static void conclude(ln_tls *t, int err)
 {
-    if (t->has_end)
+    if (t->has_end && (t->end != 0 || err == 0))
         return;
     t->has_end = true;
     t->end = err;
+    t->is_told = false;
 }
 
 /* OpenSSL gave up. */
@@ -44,8 +44,8 @@ static void fail(ln_tls *t)
 {
     const char *const why = ln_tls_error_explain(t->ssl);
     t->is_failed = true;
-    if (!t->has_end)
-        t->error = t->is_starved ? "" : t->is_flooded ? "the peer sends too many records without data" : why;
+    if (!t->is_starved && t->error[0] == '\0')
+        t->error = t->is_flooded ? "the peer sends too many records without data" : why;
     conclude(t, t->is_starved ? LN_ERR_NOMEM : LN_ERR_TLS);
 }
 
@@ -75,11 +75,11 @@ static void conclude_fin(ln_tls *t)
 
 static void settle(ln_tls *t)
 {
-    if (t->has_fin && !t->has_end && !has_kept(t))
+    if (t->has_fin && (t->has_end ? t->fin != 0 : !has_kept(t)))
         conclude_fin(t);
-    if (!t->has_end || t->is_ended || is_closing(t))
+    if (!t->has_end || t->is_told || is_closing(t))
         return;
-    t->is_ended = true;
+    t->is_told = true;
     t->stream->ops->on_end(t->stream, t->end);
 }
 
@@ -171,7 +171,8 @@ size_t ln_tls_queued(const ln_tls *t)
 /* Half of the queue has left: time to ask for more, so that the system never runs dry meanwhile. */
 static void unblock(ln_tls *t)
 {
-    if (!t->is_blocked || !t->is_open || t->is_failed || is_closing(t) || t->out.bytes > LN_TLS_QUEUE_MAX_BYTES / 2)
+    if (!t->is_blocked || !t->is_open || t->is_failed || is_closing(t) ||
+        t->out.bytes > LN_TLS_QUEUE_MAX_BYTES / 2)
         return;
     t->is_blocked = false;
     t->stream->ops->on_sent(t->stream, 0);
@@ -183,7 +184,7 @@ void ln_tls_shutdown(ln_tls *t)
         return;
     if (t->is_open && !t->is_failed) {
         ln_tls_error_forget();
-        SSL_shutdown(t->ssl); /* 0: ours has been written, the peer's has not come; what fails here ends in a FIN alone */
+        SSL_shutdown(t->ssl); /* writes ours and does not wait for the peer's */
         ln_tls_error_forget();
     }
     t->wants_fin = true;
@@ -311,11 +312,6 @@ static void on_sent(ln_sock *sock, size_t n)
 static void on_end(ln_sock *sock, int err)
 {
     ln_tls *const t = of(sock);
-    if (t->is_ended && t->end == 0 && err != 0) {
-        t->end = err; /* broken after the peer's goodbye: nothing can be sent any more */
-        t->stream->ops->on_end(t->stream, err);
-        return;
-    }
     t->has_fin = true;
     t->fin = err;
     settle(t);
@@ -326,7 +322,7 @@ static void on_flush(ln_sock *sock)
     ln_tls *const t = of(sock);
     if (!t->is_paused && has_kept(t))
         proceed(t);
-    if (!t->is_paused && t->held.bytes == 0 && ln_sock_is_paused(sock) && !is_closing(t))
+    if (!t->is_paused && (t->held.bytes == 0 || t->has_end) && !is_closing(t))
         ln_sock_resume(sock);
     settle(t);
     if (t->wants_flush && !is_closing(t)) {
@@ -377,7 +373,8 @@ static int session_start(ln_tls *t, const char *server_name)
     return t->has_end ? t->end : 0;
 }
 
-int ln_tls_open(ln_stream *s, ln_loop *loop, int fd, ln_tls_context *context, const char *server_name)
+int ln_tls_open(ln_stream *s, ln_loop *loop, int fd, ln_tls_context *context,
+                const char *server_name)
 {
     ln_tls *const t = ln_alloc_zero(loop->alloc, sizeof *t);
     s->tls = NULL;

@@ -9,17 +9,22 @@
 
 #include "tlsinner.h"
 
-enum { TRANSPORT_TYPE = BIO_TYPE_SOURCE_SINK | 0x7E }; /* any number that OpenSSL itself does not use */
+enum {
+    TRANSPORT_TYPE = BIO_TYPE_SOURCE_SINK | 0x7E
+}; /* any number that OpenSSL itself does not use */
 
-const ln_bucket_rate ln_tls_bio_rare_rate = {.per_second = LN_TLS_RARE_PER_SECOND, .burst = LN_TLS_RARE_BURST};
+const ln_bucket_rate ln_tls_bio_rare_rate = {.per_second = LN_TLS_RARE_PER_SECOND,
+                                             .burst = LN_TLS_RARE_BURST};
 
+/* Moves bytes of the peer's to OpenSSL, first those that a pause left behind. How many; 0 = there are none. */
 static size_t take_in(ln_tls *t, uint8_t *buffer, size_t size)
 {
     ln_span from = {t->in, t->in_size};
     const bool is_held = ln_chain_peek(&t->held, &from, 1) == 1;
     const size_t n = ln_min_size(size, from.size);
-    if (n > 0)
-        memcpy(buffer, from.data, n);
+    if (n == 0)
+        return 0;
+    memcpy(buffer, from.data, n);
     if (is_held) {
         ln_chain_drop(&t->held, &t->loop->pool, n);
     } else {
@@ -76,7 +81,8 @@ BIO_METHOD *ln_tls_bio_new(void)
     return m;
 }
 
-void ln_tls_bio_on_record(int is_ours, int version, int type, const void *bytes, size_t n, SSL *ssl, void *arg)
+void ln_tls_bio_on_record(int is_ours, int version, int type, const void *bytes, size_t n, SSL *ssl,
+                          void *arg)
 {
     (void)version, (void)n, (void)ssl;
     ln_tls *const t = arg;

@@ -67,13 +67,15 @@ static bool is_below(const ln_tls_entry *e, const char *name)
 static bool is_certified(const ln_tls_entry *e, const char *name)
 {
     X509 *const leaf = SSL_CTX_get0_certificate(e->ctx);
-    return !e->name && X509_check_host(leaf, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+    return !e->name &&
+           X509_check_host(leaf, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
 }
 
 /* The closest match, or the first identity for a name that nobody here answers for. */
 static size_t choose(const ln_tls_context *c, const char *name)
 {
-    static bool (*const rules[])(const ln_tls_entry *e, const char *name) = {is_exactly, is_below, is_certified};
+    static bool (*const rules[])(const ln_tls_entry *e, const char *name) = {is_exactly, is_below,
+                                                                             is_certified};
     if (c->count == 1 || name[0] == '\0')
         return 0;
     for (size_t r = 0; r < LN_ARRAY_SIZE(rules); r++)
@@ -93,7 +95,8 @@ static bool requested_name(SSL *ssl, char name[NAME_MAX_BYTES + 1], size_t *size
     if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p, &n))
         return true;
     /* One list, of one entry: list size, type, name size, name. */
-    if (n < 5 || ln_load_be16(p) != n - 2 || p[2] != TLSEXT_NAMETYPE_host_name || ln_load_be16(p + 3) != n - 5)
+    if (n < 5 || ln_load_be16(p) != n - 2 || p[2] != TLSEXT_NAMETYPE_host_name ||
+        ln_load_be16(p + 3) != n - 5)
         return false;
     return !memchr(p + 5, '\0', n - 5) && fold_name((ln_span){p + 5, n - 5}, name, size);
 }
@@ -120,7 +123,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     }
     const size_t index = choose(c, name);
     SSL_CTX *const ctx = c->entries[index].ctx;
-    if ((SSL_get_SSL_CTX(ssl) != ctx && !SSL_set_SSL_CTX(ssl, ctx)) || !bind_session(ssl, index, name, size)) {
+    if ((SSL_get_SSL_CTX(ssl) != ctx && !SSL_set_SSL_CTX(ssl, ctx)) ||
+        !bind_session(ssl, index, name, size)) {
         *alert = SSL_AD_INTERNAL_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
     }
@@ -134,11 +138,13 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
     return SSL_TLSEXT_ERR_OK;
 }
 
-static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_size, const uint8_t *in, unsigned in_size, void *arg)
+static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_size, const uint8_t *in,
+                   unsigned in_size, void *arg)
 {
     (void)ssl, (void)arg;
     uint8_t *chosen;
-    if (SSL_select_next_proto(&chosen, out_size, alpn, sizeof alpn - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&chosen, out_size, alpn, sizeof alpn - 1, in, in_size) !=
+        OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2 */
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
@@ -199,7 +205,8 @@ static int use_identity(SSL_CTX *ctx, const ln_tls_identity *identity, char erro
 }
 
 /* Certificates that we trust to sign the peer's. */
-static int use_trust(const ln_tls_context *c, SSL_CTX *ctx, const char *ca_file, char error[LN_TLS_ERROR_MAX])
+static int use_trust(const ln_tls_context *c, SSL_CTX *ctx, const char *ca_file,
+                     char error[LN_TLS_ERROR_MAX])
 {
     if (ca_file && SSL_CTX_load_verify_locations(ctx, ca_file, NULL) != 1)
         return ln_tls_error_of_file("CA file", ca_file, error);
@@ -222,15 +229,15 @@ static int use_trust(const ln_tls_context *c, SSL_CTX *ctx, const char *ca_file,
 /* What both sides have in common: the versions, the algorithms, and habits that save memory. */
 static bool configure(SSL_CTX *ctx)
 {
-    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                 SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_cert_list(ctx, LN_TLS_CHAIN_MAX_BYTES);
     SSL_CTX_set_msg_callback(ctx, ln_tls_bio_on_record);
-    return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 && SSL_CTX_set_cipher_list(ctx, ciphers) == 1 &&
-           SSL_CTX_set1_groups_list(ctx, groups) == 1;
+    return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+           SSL_CTX_set_cipher_list(ctx, ciphers) == 1 && SSL_CTX_set1_groups_list(ctx, groups) == 1;
 }
 
 static bool configure_server(ln_tls_context *c, SSL_CTX *ctx)
@@ -253,11 +260,13 @@ static int add_entry(ln_tls_context *c, const ln_tls_identity *identity, const c
                      char error[LN_TLS_ERROR_MAX])
 {
     ln_tls_entry *const e = &c->entries[c->count];
-    *e = (ln_tls_entry){.ctx = SSL_CTX_new(c->is_server ? TLS_server_method() : TLS_client_method())};
+    *e = (ln_tls_entry){.ctx =
+                            SSL_CTX_new(c->is_server ? TLS_server_method() : TLS_client_method())};
     if (!e->ctx)
         return starve(error);
     c->count++;
-    if (!configure(e->ctx) || !(c->is_server ? configure_server(c, e->ctx) : configure_client(e->ctx)))
+    if (!configure(e->ctx) ||
+        !(c->is_server ? configure_server(c, e->ctx) : configure_client(e->ctx)))
         return starve(error);
     const int rc = identity ? use_identity(e->ctx, identity, error) : 0;
     return rc < 0 ? rc : use_trust(c, e->ctx, ca_file, error);
@@ -293,8 +302,8 @@ static ln_tls_context *context_new(const ln_allocator *alloc, size_t entries)
     return c;
 }
 
-int ln_tls_context_new_server(const ln_tls_options *options, const ln_allocator *alloc, ln_tls_context **context,
-                              char error[LN_TLS_ERROR_MAX])
+int ln_tls_context_new_server(const ln_tls_options *options, const ln_allocator *alloc,
+                              ln_tls_context **context, char error[LN_TLS_ERROR_MAX])
 {
     if (options->identity_count == 0 || options->identity_count > LN_TLS_IDENTITIES_MAX)
         return refuse(error, "a server needs 1 to 1024 identities");
@@ -316,8 +325,8 @@ int ln_tls_context_new_server(const ln_tls_options *options, const ln_allocator 
     return rc;
 }
 
-int ln_tls_context_new_client(const ln_tls_options *options, const ln_allocator *alloc, ln_tls_context **context,
-                              char error[LN_TLS_ERROR_MAX])
+int ln_tls_context_new_client(const ln_tls_options *options, const ln_allocator *alloc,
+                              ln_tls_context **context, char error[LN_TLS_ERROR_MAX])
 {
     static const ln_tls_options defaults = {0};
     const ln_tls_options *const o = options ? options : &defaults;
@@ -377,7 +386,9 @@ static int set_peer_name(const ln_tls_context *c, SSL *ssl, const char *server_n
         return 0;
     ln_tls_error_forget();
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1 ? 0 : LN_ERR_INVALID;
+    return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1
+               ? 0
+               : LN_ERR_INVALID;
 }
 
 int ln_tls_context_start(ln_tls_context *context, const char *server_name, SSL **ssl)

@@ -87,7 +87,8 @@ const char *ln_tls_error_explain(const SSL *ssl)
     if (reason != SSL_R_CERTIFICATE_VERIFY_FAILED)
         return find(reasons, LN_ARRAY_SIZE(reasons), reason, reason_of(e));
     const long verdict = SSL_get_verify_result(ssl);
-    return find(verdicts, LN_ARRAY_SIZE(verdicts), (int)verdict, X509_verify_cert_error_string(verdict));
+    return find(verdicts, LN_ARRAY_SIZE(verdicts), (int)verdict,
+                X509_verify_cert_error_string(verdict));
 }
 
 int ln_tls_error_of_file(const char *what, const char *file, char error[LN_TLS_ERROR_MAX])

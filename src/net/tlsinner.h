@@ -37,8 +37,8 @@ struct ln_tls {
     ln_chain out;
     ln_bucket rare;    /* records that are no data */
     const char *error; /* static */
-    int end;           /* on_end's argument, once has_end */
-    int fin;           /* the socket's, once has_fin */
+    int end;           /* on_end's argument, if has_end */
+    int fin;           /* the socket's, if has_fin */
     bool is_open;
     bool is_failed;   /* OpenSSL refuses this session from now on */
     bool is_starved;  /* the transport ran out of memory */
@@ -50,7 +50,7 @@ struct ln_tls {
     bool is_shut;     /* FIN was sent */
     bool has_fin;
     bool has_end;
-    bool is_ended; /* on_end was called */
+    bool is_told; /* on_end was called with `end` */
 };
 
 /* A session's SSL in *ssl, owned, without transport. LN_ERR_TLS, LN_ERR_NOMEM, LN_ERR_INVALID (server_name). */

@@ -312,6 +312,7 @@ const ln_backend ln_backend_uring = {
     .stop = ln_uring_stop,
     .send = ln_uring_send,
     .send_quiet = ln_uring_send_quiet,
+    .hurry = ln_uring_hurry,
     .end = ln_uring_end,
     .release = ln_uring_release,
 };

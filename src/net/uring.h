@@ -117,6 +117,7 @@ int ln_uring_start(ln_sock *s);
 void ln_uring_stop(ln_sock *s);
 size_t ln_uring_send(ln_sock *s, const ln_span *spans, int k);
 size_t ln_uring_send_quiet(ln_sock *s, const ln_span *spans, int k);
+void ln_uring_hurry(ln_sock *s);
 bool ln_uring_end(ln_sock *s);
 void ln_uring_release(ln_sock *s);
 void ln_uring_complete(ln_uring *u, const struct io_uring_cqe *cqe);

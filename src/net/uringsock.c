@@ -257,11 +257,17 @@ size_t ln_uring_send_quiet(ln_sock *s, const ln_span *spans, int k)
     return 0;
 }
 
-size_t ln_uring_send(ln_sock *s, const ln_span *spans, int k)
+void ln_uring_hurry(ln_sock *s)
 {
     ln_uring *const u = s->loop->io;
-    u->must_hurry = true; /* on_sent comes after the submission, whether there is an event or not */
-    return ln_uring_send_quiet(s, spans, k);
+    u->must_hurry |= u->quick_count > 0; /* settled after the submission, whether there is an event or not */
+}
+
+size_t ln_uring_send(ln_sock *s, const ln_span *spans, int k)
+{
+    const size_t n = ln_uring_send_quiet(s, spans, k);
+    ln_uring_hurry(s);
+    return n;
 }
 
 /* A reset connection may still have bytes to read: they come first, then on_end. */

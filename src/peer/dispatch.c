@@ -70,8 +70,9 @@ void ln_exchange_complete_upgrade(ln_exchange *x)
         ln_buf_fini(&more->stash);
         more->stash = x->waiting;
         ln_buf_init(&x->waiting, home->alloc);
-        ln_stream_resume(&c->stream);
     }
+    if (r->is_deferred)
+        ln_stream_resume(&c->stream);
     r->user_alloc = NULL;
     ln_conn_upgrade(c, site, a.deflate, r, r->user);
 }

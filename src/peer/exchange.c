@@ -64,7 +64,6 @@ int ln_exchange_begin_answer(ln_exchange *x, unsigned status, const char *type, 
     if (rc == 0)
         rc = ln_chain_append(&x->out, &home->loop->pool, head.data, head.size);
     ln_buf_fini(&head);
-    x->is_sending_answer = true;
     return rc;
 }
 
@@ -84,7 +83,6 @@ void ln_exchange_next(ln_exchange *x)
 
     ln_request_free(x->request);
     x->request = NULL;
-    x->is_sending_answer = false;
     if (x->ends || home->is_draining || (x->conn->flags & LN_CONN_PEER_ENDED)) {
         ln_conn_finish(x->conn);
         return;
@@ -104,13 +102,15 @@ static void begin_request(ln_exchange *x)
 
     const int rc = ln_request_new(x, &x->request);
     if (rc < 0) {
-        const char *text = "out of memory";
-        const unsigned status = rc == LN_ERR_NOMEM ? 503 : ln_head_fault(&x->parser, &text);
+        const char *text = rc == LN_ERR_NOMEM ? "out of memory" : "the target is malformed";
+        const unsigned status = rc == LN_ERR_PROTOCOL ? ln_head_fault(&x->parser, &text) : rc == LN_ERR_NOMEM ? 503 : 400;
         refuse(x, status, text);
         return;
     }
     ln_count(&home->counters.requests, 1);
     ln_body_init(&x->request->body, LN_HEAD_REQUEST, &x->request->head, false, home->body_max_bytes);
+    if (!ln_body_is_done(&x->request->body))
+        x->due_ms = home->loop->now_ms + home->http_idle_ms; /* a body may take longer than a handshake */
 }
 
 /* Bytes of the body; the request is dispatched with the last of them. */
@@ -146,7 +146,7 @@ static size_t take_head(ln_exchange *x, const uint8_t *bytes, size_t n)
         refuse(x, status, text);
         return n;
     }
-    if (x->parser.whole.data == NULL)
+    if (!ln_head_is_complete(&x->parser))
         return used;
     begin_request(x);
     if (x->request != NULL)

@@ -31,7 +31,6 @@ struct ln_exchange {
     uint64_t due_ms;
     bool is_first; /* the handshake deadline counts from the accept, not from this request */
     bool ends;     /* after the current answer */
-    bool is_sending_answer;
 };
 
 /* Public as ln_request: a request and what is needed to answer it. */

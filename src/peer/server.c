@@ -267,6 +267,15 @@ bool ln_server_is_stopping(const ln_server *s)
     return atomic_load(&s->stops) > 0;
 }
 
+int ln_server_post(ln_server *s, unsigned worker, void (*fn)(void *arg), void *arg)
+{
+    if (worker >= s->worker_count)
+        return LN_ERR_NOT_FOUND;
+    if (atomic_load(&s->state) != LN_SERVER_RUNNING)
+        return LN_ERR_STATE;
+    return ln_loop_post(s->workers[worker].home.loop, fn, arg);
+}
+
 /* ---- figures ---- */
 
 static void add_up(ln_server_stats *sum, const ln_counters *c)

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { IPV6_GROUPS = 8, IPV6_MAX_CHARS = 45, PORT_MAX_DIGITS = 5 };
+enum { IPV6_GROUPS = 8, PORT_MAX_DIGITS = 5 };
 
 /* Four numbers up to 255, without leading zeros, which some resolvers take for octal. */
 static bool is_ipv4(ln_span text)
@@ -38,7 +38,7 @@ static bool is_ipv6(ln_span text)
 {
     const uint8_t *p = text.data;
     const size_t n = text.size;
-    if (n < 2 || n > IPV6_MAX_CHARS)
+    if (n < 2)
         return false;
 
     unsigned groups = 0;

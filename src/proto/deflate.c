@@ -219,16 +219,16 @@ static bool inflate_whole(ln_deflate *z, const uint8_t *bytes, size_t n, ln_buf 
     const size_t room = n < limit / ONESHOT_RATIO ? n * ONESHOT_RATIO : limit;
     struct libdeflate_decompressor *const d = ln_zpool_oneshot(z->pool);
 
-    if (!d || room == 0 || ln_buf_reserve(out, room, out->size + room) < 0 ||
-        ln_buf_append(in, bytes, n, SIZE_MAX) < 0 ||
-        ln_buf_append(in, end, sizeof end, SIZE_MAX) < 0) {
-        ln_zpool_clean(z->pool);
+    if (!d || room == 0 || ln_buf_reserve(in, n + sizeof end, SIZE_MAX) < 0 ||
+        ln_buf_reserve(out, room, out->size + room) < 0)
         return false;
-    }
+    memcpy(in->data, bytes, n);
+    memcpy(in->data + n, end, sizeof end);
+
     size_t used, made;
     const enum libdeflate_result rc = libdeflate_deflate_decompress_ex(
-        d, in->data, in->size, out->data + out->size, room, &used, &made);
-    const bool is_done = rc == LIBDEFLATE_SUCCESS && used == in->size;
+        d, in->data, n + sizeof end, out->data + out->size, room, &used, &made);
+    const bool is_done = rc == LIBDEFLATE_SUCCESS && used == n + sizeof end;
     ln_zpool_clean(z->pool);
     if (is_done)
         out->size += made;

@@ -49,8 +49,8 @@ size_t ln_zpool_memory(const ln_zpool *pool);
 typedef struct ln_deflate ln_deflate;
 
 /*
- * `is_server`: which side of `params` compresses. `level`: 1-9. NULL when out of memory. The bits of our own direction are
- * 9-15: zlib does not compress with 8, and pmd.h never agrees to.
+ * `is_server`: which side of `params` compresses. `level`: 1-9. NULL when out of memory. The bits of our own direction
+ * are 9-15: zlib does not compress with 8, and pmd.h never agrees to.
  */
 ln_deflate *ln_deflate_new(ln_zpool *pool, const ln_pmd_params *params, bool is_server, int level);
 

@@ -347,6 +347,11 @@ unsigned ln_head_fault(const ln_head_parser *p, const char **text)
     return p->fault_status;
 }
 
+bool ln_head_is_complete(const ln_head_parser *p)
+{
+    return p->state == COMPLETE;
+}
+
 bool ln_head_is_partial(const ln_head_parser *p)
 {
     return p->state == READING && p->kept.size > 0;

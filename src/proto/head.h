@@ -90,6 +90,9 @@ bool ln_head_next(ln_head_parser *p, ln_head *head);
  */
 unsigned ln_head_fault(const ln_head_parser *p, const char **text);
 
+/* The whole head is there, in p->whole, and next() has not been asked yet. */
+bool ln_head_is_complete(const ln_head_parser *p);
+
 /* Bytes of an unfinished head are being kept. */
 bool ln_head_is_partial(const ln_head_parser *p);
 

@@ -13,10 +13,10 @@
 
 #include "base/base.h"
 
-/* Where a call begins to pay: 64 bytes take the same inline and with AVX2 (3 ns), 128 inline three times as long. */
+/* Where a call begins to pay: 64 bytes take 5 ns inline and with AVX2, 128 take 10 and 5. */
 enum { LN_MASK_LONG_BYTES = 64 };
 
-/* `key` as it stands in memory on the wire; `offset`: how many bytes of this frame were masked before (mod 4 counts). */
+/* `key` as it stands in memory on the wire; `offset`: bytes of this frame that were masked before (mod 4 counts). */
 typedef void ln_mask_fn(uint8_t *to, const uint8_t *from, size_t n, uint32_t key, size_t offset);
 
 /* The chosen variant, for runs of any length. */

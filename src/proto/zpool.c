@@ -5,8 +5,8 @@
 #include <zlib.h>
 
 /*
- * zlib's memLevel. 6 instead of the usual 8 takes 166 KiB instead of 262 KiB a context with 15 bits; JSON of 200 bytes to 1 MB
- * came out at most 1.5 % larger and no slower (level 6, zlib 1.2.13).
+ * zlib's memLevel. 6 instead of the usual 8 takes 166 KiB instead of 262 KiB a context with 15 bits; JSON of 200 bytes
+ * to 1 MB came out at most 1.5 % larger and no slower (level 6, zlib 1.2.13).
  */
 enum { MEM_LEVEL = 6 };
 
@@ -128,7 +128,7 @@ struct libdeflate_decompressor *ln_zpool_oneshot(ln_zpool *pool)
 
 void ln_zpool_clean(ln_zpool *pool)
 {
-    pool->scratch.size = 0;
+    LN_ASSERT(pool->scratch.size == 0);
     if (pool->scratch.capacity > LN_ZPOOL_SCRATCH_KEPT_BYTES)
         ln_buf_release(&pool->scratch);
 }

@@ -38,7 +38,7 @@ struct ln_zpool {
     unsigned kept_count;
     unsigned lent_count;
     struct libdeflate_decompressor *oneshot; /* made on first need */
-    ln_buf scratch;                          /* empty between calls */
+    ln_buf scratch;                          /* room only, its size stays 0 */
 };
 
 /* A fresh context, owned until given back; NULL when out of memory. Inflating: 8-15 bits. */
@@ -53,7 +53,7 @@ void ln_zpool_give(ln_zpool *pool, ln_zctx *c);
 /* For whole streams; borrowed, NULL when out of memory. */
 struct libdeflate_decompressor *ln_zpool_oneshot(ln_zpool *pool);
 
-/* Empties the scratch buffer and gives an unusually large one back. */
+/* Gives the scratch buffer back if it has become unusually large. */
 void ln_zpool_clean(ln_zpool *pool);
 
 #endif

@@ -75,7 +75,7 @@ static const char *body_of(ln_head_role role, const char *head_text, const char 
     return splits_run(run, &s, text, strlen(text));
 }
 
-#define POST "POST / HTTP/1.1\r\nHost: a\r\n"
+#define POST    "POST / HTTP/1.1\r\nHost: a\r\n"
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 
 static const char *post(const char *fields, const char *text)
@@ -113,7 +113,8 @@ static void chunks_are_joined(void **state)
     assert_string_equal(chunked("00\r\n\r\n"), " done@6");
     assert_string_equal(chunked("0000000000000005\r\nhello\r\n"), "hello ...@25");
     assert_string_equal(chunked("a\r\n\r\n23456\r\n0\r\nA\r\n"), "\r\n23456\r\n0 ...@18");
-    assert_string_equal(post("Transfer-Encoding:  CHUNKED \r\n", "1\r\nx\r\n0\r\n\r\n"), "x done@11");
+    assert_string_equal(post("Transfer-Encoding:  CHUNKED \r\n", "1\r\nx\r\n0\r\n\r\n"),
+                        "x done@11");
 }
 
 /* The table of what has been used to make two servers see two different requests. */
@@ -172,13 +173,14 @@ static void ambiguous_framing_is_refused(void **state)
         if (strncmp(seen, wanted, strlen(wanted)) != 0 || !strstr(seen, "@0"))
             fail_msg("%sgave %s", cases[i].fields, seen);
     }
-    assert_string_equal(body_of(LN_HEAD_REQUEST, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "x", MAX),
-                        "!400 Transfer-Encoding in HTTP/1.0 @0");
+    assert_string_equal(
+        body_of(LN_HEAD_REQUEST, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "x", MAX),
+        "!400 Transfer-Encoding in HTTP/1.0 @0");
 }
 
 #define NO_NUMBER "!400 a chunk size that is no number"
-#define NO_SIZE "!400 a chunk without a size"
-#define NO_LF "!400 a carriage return without a line feed"
+#define NO_SIZE   "!400 a chunk without a size"
+#define NO_LF     "!400 a carriage return without a line feed"
 
 static void malformed_chunks_are_refused(void **state)
 {
@@ -251,16 +253,20 @@ static void the_grammar_of_chunks_has_no_holes(void **state)
 static void the_size_is_bounded_from_both_sides(void **state)
 {
     (void)state;
-    assert_string_equal(body_of(LN_HEAD_REQUEST, POST "Content-Length: 4\r\n\r\n", "abcd", 4), "abcd done@4");
+    assert_string_equal(body_of(LN_HEAD_REQUEST, POST "Content-Length: 4\r\n\r\n", "abcd", 4),
+                        "abcd done@4");
     assert_string_equal(body_of(LN_HEAD_REQUEST, POST "Content-Length: 4\r\n\r\n", "abcd", 3),
                         "!413 the body is too large @0");
-    assert_string_equal(body_of(LN_HEAD_REQUEST, CHUNKED, "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n", 4), "abcd done@19");
+    assert_string_equal(body_of(LN_HEAD_REQUEST, CHUNKED, "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n", 4),
+                        "abcd done@19");
     assert_string_equal(body_of(LN_HEAD_REQUEST, CHUNKED, "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n", 3),
                         "ab!413 the body is too large @10");
-    assert_string_equal(body_of(LN_HEAD_RESPONSE, "HTTP/1.1 200 OK\r\n\r\n", "abcd", 4), "abcd ...@4");
+    assert_string_equal(body_of(LN_HEAD_RESPONSE, "HTTP/1.1 200 OK\r\n\r\n", "abcd", 4),
+                        "abcd ...@4");
     assert_string_equal(body_of(LN_HEAD_RESPONSE, "HTTP/1.1 200 OK\r\n\r\n", "abcd", 3),
                         "abc!413 the body is too large @3");
-    assert_string_equal(body_of(LN_HEAD_REQUEST, CHUNKED, "ffffffffffffffff\r\nab", UINT64_MAX), "ab ...@20");
+    assert_string_equal(body_of(LN_HEAD_REQUEST, CHUNKED, "ffffffffffffffff\r\nab", UINT64_MAX),
+                        "ab ...@20");
 }
 
 static void responses_may_have_none(void **state)
@@ -272,8 +278,10 @@ static void responses_may_have_none(void **state)
     assert_string_equal(splits_run(run, &s, "HTTP/1.1", 8), " done@0");
     s.is_bodiless = false;
     assert_string_equal(splits_run(run, &s, "HTTP/1.1", 8), "HTTP/ done@5");
-    parse_head(LN_HEAD_RESPONSE, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", &head);
-    assert_string_equal(splits_run(run, &s, "HTTP/1.1", 8), "!400 both Content-Length and Transfer-Encoding @0");
+    parse_head(LN_HEAD_RESPONSE,
+               "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", &head);
+    assert_string_equal(splits_run(run, &s, "HTTP/1.1", 8),
+                        "!400 both Content-Length and Transfer-Encoding @0");
 }
 
 /* After `text`, does the end of the stream complete the body? */

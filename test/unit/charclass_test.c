@@ -10,7 +10,7 @@
 #include "proto/charclass.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define DIGITS "0123456789"
+#define DIGITS  "0123456789"
 
 static bool is_in(int c, const char *members)
 {
@@ -21,9 +21,11 @@ static void every_entry_is_what_the_grammars_say(void **state)
 {
     (void)state;
     for (int c = 0; c < 256; c++) {
-        const bool is_obs_text = c >= 0x80, is_vchar = c > 0x20 && c < 0x7f, is_blank = c == ' ' || c == '\t';
+        const bool is_obs_text = c >= 0x80, is_vchar = c > 0x20 && c < 0x7f,
+                   is_blank = c == ' ' || c == '\t';
         const uint8_t b = (uint8_t)c;
-        assert_int_equal(ln_charclass_has(b, LN_CHAR_TOKEN), is_in(c, LETTERS DIGITS "!#$%&'*+-.^_`|~"));
+        assert_int_equal(ln_charclass_has(b, LN_CHAR_TOKEN),
+                         is_in(c, LETTERS DIGITS "!#$%&'*+-.^_`|~"));
         assert_int_equal(ln_charclass_has(b, LN_CHAR_VALUE), is_vchar || is_obs_text || is_blank);
         assert_int_equal(ln_charclass_has(b, LN_CHAR_VISIBLE), is_vchar || is_obs_text);
         assert_int_equal(ln_charclass_has(b, LN_CHAR_TARGET), is_vchar && c != '#');

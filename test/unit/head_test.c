@@ -97,15 +97,16 @@ static const char *response(const char *text)
     return outcome_of(LN_HEAD_RESPONSE, text, strlen(text));
 }
 
-#define HOST "Host: a\r\n"
+#define HOST                "Host: a\r\n"
 #define REQUEST_WITH(lines) "GET / HTTP/1.1\r\n" HOST lines "\r\n"
 
 static void a_request_is_taken_apart(void **state)
 {
     (void)state;
-    assert_string_equal(request("GET /chat?x=1 HTTP/1.1\r\nHost: example.com:8080\r\nX-Empty:\r\n"
-                                "x-blanks: \t a  b\t \r\nObs: \x80\xff\r\n\r\n"),
-                        "GET /chat?x=1 1.1|Host=example.com:8080|X-Empty=|x-blanks=a  b|Obs=\x80\xff");
+    assert_string_equal(
+        request("GET /chat?x=1 HTTP/1.1\r\nHost: example.com:8080\r\nX-Empty:\r\n"
+                "x-blanks: \t a  b\t \r\nObs: \x80\xff\r\n\r\n"),
+        "GET /chat?x=1 1.1|Host=example.com:8080|X-Empty=|x-blanks=a  b|Obs=\x80\xff");
     assert_string_equal(request("M-SEARCH / HTTP/1.0\r\n\r\n"), "M-SEARCH / 1.0");
     assert_string_equal(request("GET / HTTP/1.0\r\n" HOST "\r\n"), "GET / 1.0|Host=a");
 }
@@ -123,9 +124,12 @@ static void a_response_is_taken_apart(void **state)
 static void all_four_forms_of_a_target_are_known(void **state)
 {
     (void)state;
-    assert_string_equal(request("GET http://a:80/x HTTP/1.1\r\n" HOST "\r\n"), "GET http://a:80/x 1.1|Host=a");
-    assert_string_equal(request("GET WSS://a?x HTTP/1.1\r\n" HOST "\r\n"), "GET WSS://a?x 1.1|Host=a");
-    assert_string_equal(request("CONNECT [::1]:443 HTTP/1.1\r\n" HOST "\r\n"), "CONNECT [::1]:443 1.1|Host=a");
+    assert_string_equal(request("GET http://a:80/x HTTP/1.1\r\n" HOST "\r\n"),
+                        "GET http://a:80/x 1.1|Host=a");
+    assert_string_equal(request("GET WSS://a?x HTTP/1.1\r\n" HOST "\r\n"),
+                        "GET WSS://a?x 1.1|Host=a");
+    assert_string_equal(request("CONNECT [::1]:443 HTTP/1.1\r\n" HOST "\r\n"),
+                        "CONNECT [::1]:443 1.1|Host=a");
     assert_string_equal(request("OPTIONS * HTTP/1.1\r\n" HOST "\r\n"), "OPTIONS * 1.1|Host=a");
     assert_string_equal(request("GET //x HTTP/1.1\r\n" HOST "\r\n"), "GET //x 1.1|Host=a");
 }
@@ -144,13 +148,13 @@ static void assert_all(const char *(*run)(const char *), const bad *cases, size_
     }
 }
 
-#define NO_METHOD "!400 the request line does not begin with a method"
-#define NO_TARGET "!400 the request line has no valid target"
+#define NO_METHOD  "!400 the request line does not begin with a method"
+#define NO_TARGET  "!400 the request line has no valid target"
 #define NO_VERSION "!400 the start line has no HTTP version"
-#define MISFIT "!400 the target does not fit the method"
-#define NO_END "!400 the request line does not end after the version"
-#define VERSION "!505 only HTTP/1.0 and HTTP/1.1 are spoken here"
-#define BARE_LF "!400 a line feed without a carriage return"
+#define MISFIT     "!400 the target does not fit the method"
+#define NO_END     "!400 the request line does not end after the version"
+#define VERSION    "!505 only HTTP/1.0 and HTTP/1.1 are spoken here"
+#define BARE_LF    "!400 a line feed without a carriage return"
 
 static void malformed_request_lines_are_refused(void **state)
 {
@@ -222,7 +226,7 @@ static void malformed_status_lines_are_refused(void **state)
     assert_all(response, cases, LN_ARRAY_SIZE(cases));
 }
 
-#define BAD_NAME "!400 a field's name is no token"
+#define BAD_NAME  "!400 a field's name is no token"
 #define BAD_VALUE "!400 a control character in a field's value"
 
 static void malformed_fields_are_refused(void **state)
@@ -274,7 +278,8 @@ static void there_is_exactly_one_host_that_can_be_one(void **state)
         {"GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", "!400 the Host field names no host"},
     };
     assert_all(request, cases, LN_ARRAY_SIZE(cases));
-    assert_string_equal(response("HTTP/1.1 200 OK\r\nHost: a b\r\nHost: c\r\n\r\n"), "1.1 200 OK|Host=a b|Host=c");
+    assert_string_equal(response("HTTP/1.1 200 OK\r\nHost: a b\r\nHost: c\r\n\r\n"),
+                        "1.1 200 OK|Host=a b|Host=c");
 }
 
 static void two_blank_lines_may_come_first(void **state)
@@ -322,14 +327,16 @@ static void no_character_out_of_place_is_accepted(void **state)
                 continue;
             accepted++;
             assert_null(strpbrk(seen, "\r\n\001\x7f"));
-            if (c < 0x20 || c > 0x7e) /* blanks around a value, and obs-text in one, are all there is */
+            if (c < 0x20 ||
+                c > 0x7e) /* blanks around a value, and obs-text in one, are all there is */
                 assert_true(c == '\t' || (c >= 0x80 && at >= value_at - 1) || c == text[at]);
         }
     }
     assert_true(accepted > sizeof text - 1);
 }
 
-static const char *limited(ln_head_role role, uint32_t bytes_max, uint32_t fields_max, const char *text)
+static const char *limited(ln_head_role role, uint32_t bytes_max, uint32_t fields_max,
+                           const char *text)
 {
     setting s = {.role = role, .limits = {.bytes_max = bytes_max, .fields_max = fields_max}};
     return splits_run(parse, &s, text, strlen(text));
@@ -347,13 +354,15 @@ static void the_size_is_bounded(void **state)
     for (uint32_t max = 1; max < size; max++) {
         const bool has_line = max >= strlen("GET / HTTP/1.1\r\n");
         snprintf(wanted, sizeof wanted, "!%s @%u",
-                 has_line ? "431 the header is too large" : "414 the request line is too long", max);
+                 has_line ? "431 the header is too large" : "414 the request line is too long",
+                 max);
         assert_string_equal(limited(LN_HEAD_REQUEST, max, 2, text), wanted);
     }
     assert_string_equal(limited(LN_HEAD_RESPONSE, 12, 2, "HTTP/1.1 200 OK\r\n\r\n"),
                         "!431 the header is too large @12");
     /* blank lines in front do not count */
-    assert_memory_equal(limited(LN_HEAD_REQUEST, size, 2, "\r\n\r\n" REQUEST_WITH("A: b\r\n")), "GET ", 4);
+    assert_memory_equal(limited(LN_HEAD_REQUEST, size, 2, "\r\n\r\n" REQUEST_WITH("A: b\r\n")),
+                        "GET ", 4);
 }
 
 static void the_number_of_fields_is_bounded(void **state)
@@ -416,7 +425,8 @@ static void one_head_comes_at_a_time(void **state)
     assert_int_equal(ln_head_feed(&p, bytes + first, 1), 0);
     ln_head_reset(&p);
     assert_false(ln_head_is_partial(&p));
-    assert_int_equal(ln_head_feed(&p, bytes + first, sizeof text - 1 - first), sizeof text - 1 - first);
+    assert_int_equal(ln_head_feed(&p, bytes + first, sizeof text - 1 - first),
+                     sizeof text - 1 - first);
     assert_true(ln_head_next(&p, &head));
     assert_true(ln_text_equal(head.target, LN_SPAN("/2")));
     ln_head_fini(&p);
@@ -489,7 +499,8 @@ static void tokens_are_found_in_lists_and_in_several_fields(void **state)
 {
     (void)state;
     ln_head head;
-    parse_text("HTTP/1.1 200 OK\r\nC: keep-alive, Upgrade\r\nc:,x ,\r\nD: upgrade\r\nE:\r\n\r\n", &head);
+    parse_text("HTTP/1.1 200 OK\r\nC: keep-alive, Upgrade\r\nc:,x ,\r\nD: upgrade\r\nE:\r\n\r\n",
+               &head);
 
     assert_true(ln_head_has_token(&head, "C", "upgrade"));
     assert_true(ln_head_has_token(&head, "c", "KEEP-ALIVE"));

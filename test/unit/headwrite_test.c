@@ -123,7 +123,8 @@ static void write_with(ln_span method, ln_span target, ln_span name, ln_span val
     assert_int_equal(ln_head_write_end(&out, LIMIT), 0);
     if (!read_back(LN_HEAD_REQUEST, &head)) {
         /* a target of no form that the method has, or another Host, is well written and still no request */
-        assert_true(*(const char *)target.data != '/' || ln_text_equal_nocase(name, LN_SPAN("Host")));
+        assert_true(*(const char *)target.data != '/' ||
+                    ln_text_equal_nocase(name, LN_SPAN("Host")));
         return;
     }
     assert_int_equal(head.field_count, 2);
@@ -136,9 +137,11 @@ static void no_character_breaks_out_of_its_line(void **state)
 {
     (void)state;
     for (int c = 0; c < 256; c++) {
-        const char alone[] = {(char)c}, inside[] = {'a', (char)c, 'b'}, path[] = {'/', (char)c, 'b'};
+        const char alone[] = {(char)c}, inside[] = {'a', (char)c, 'b'},
+                   path[] = {'/', (char)c, 'b'};
         const ln_span one = {alone, 1}, three = {inside, 3}, target = {path, 3};
-        const ln_span get = LN_SPAN("GET"), root = LN_SPAN("/"), name = LN_SPAN("X"), value = LN_SPAN("v");
+        const ln_span get = LN_SPAN("GET"), root = LN_SPAN("/"), name = LN_SPAN("X"),
+                      value = LN_SPAN("v");
 
         write_with(one, root, name, value);
         write_with(three, root, name, value);
@@ -151,7 +154,8 @@ static void no_character_breaks_out_of_its_line(void **state)
 
         const bool is_text = c == '\t' || (c >= 0x20 && c != 0x7f);
         out.size = 0;
-        assert_int_equal(ln_head_write_field(&out, name, three, LIMIT), is_text ? 0 : LN_ERR_INVALID);
+        assert_int_equal(ln_head_write_field(&out, name, three, LIMIT),
+                         is_text ? 0 : LN_ERR_INVALID);
     }
 }
 

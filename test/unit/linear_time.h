@@ -19,7 +19,12 @@
 
 #include <cmocka.h>
 
-enum { LINEAR_TIME_RUNS = 5, LINEAR_TIME_FACTOR = 16, LINEAR_TIME_BOUND = 64, LINEAR_TIME_SLACK_NS = 200000 };
+enum {
+    LINEAR_TIME_RUNS = 5,
+    LINEAR_TIME_FACTOR = 16,
+    LINEAR_TIME_BOUND = 64,
+    LINEAR_TIME_SLACK_NS = 200000
+};
 
 typedef void linear_time_work(void *user, size_t n);
 
@@ -47,8 +52,8 @@ static inline void linear_time_assert(linear_time_work *work, void *user, size_t
     const uint64_t small = linear_time_best_ns(work, user, n);
     const uint64_t large = linear_time_best_ns(work, user, n * LINEAR_TIME_FACTOR);
     if (large > small * LINEAR_TIME_BOUND + LINEAR_TIME_SLACK_NS)
-        fail_msg("%zu bytes: %llu ns; %d times as many: %llu ns", n, (unsigned long long)small, LINEAR_TIME_FACTOR,
-                 (unsigned long long)large);
+        fail_msg("%zu bytes: %llu ns; %d times as many: %llu ns", n, (unsigned long long)small,
+                 LINEAR_TIME_FACTOR, (unsigned long long)large);
 }
 
 #endif

@@ -32,18 +32,55 @@ static void an_origin_has_three_parts(void **state)
     assert_origin("https://[::1]:1", "https", "[::1]", 1);
     assert_origin("moz-extension://0a-1b", "moz-extension", "0a-1b", 0);
     assert_origin("capacitor://localhost", "capacitor", "localhost", 0);
+    assert_origin("app://a", "app", "a", 0);
+    assert_origin("Zz+1.-://a", "Zz+1.-", "a", 0);
 }
 
 static void what_is_no_origin_is_refused(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "",           "null",       "NULL",           "*",           "a",           "a:80",          "//a",
-        "http:a",     "http:/a",    "http//a",        "http://",     "http:///",    "http://a/",     "http://a/b",
-        "http://a?b", "http://a#b", "http://u@a",     "http://u:p@a", "http://a:",   "http://a:0",    "http://a:65536",
-        "http://a b", " http://a",  "http://a ",      "http://a,http://b", "http://a http://b", "://a", "1http://a",
-        "+x://a",     "ht_tp://a",  "file://",        "http://a\r",  "http://a\\b", "http://\xc3\xa4", "http://[::1",
-        "http://::1", "http://a%2e", "data:text/html", "http",       "http:",       "http:/",
+        "",
+        "null",
+        "NULL",
+        "*",
+        "a",
+        "a:80",
+        "//a",
+        "http:a",
+        "http:/a",
+        "http//a",
+        "http://",
+        "http:///",
+        "http://a/",
+        "http://a/b",
+        "http://a?b",
+        "http://a#b",
+        "http://u@a",
+        "http://u:p@a",
+        "http://a:",
+        "http://a:0",
+        "http://a:65536",
+        "http://a b",
+        " http://a",
+        "http://a ",
+        "http://a,http://b",
+        "http://a http://b",
+        "://a",
+        "1http://a",
+        "+x://a",
+        "ht_tp://a",
+        "file://",
+        "http://a\r",
+        "http://a\\b",
+        "http://\xc3\xa4",
+        "http://[::1",
+        "http://::1",
+        "http://a%2e",
+        "data:text/html",
+        "http",
+        "http:",
+        "http:/",
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(texts); i++) {
         ln_origin o;

@@ -108,7 +108,8 @@ static void an_offer_is_answered(void **state)
         {PMD "; server_max_window_bits=9", PMD "; server_max_window_bits=9"},
         {PMD "; server_no_context_takeover", PMD "; server_no_context_takeover"},
         {PMD "; client_no_context_takeover", PMD "; client_no_context_takeover"},
-        {PMD ";client_max_window_bits=11;server_max_window_bits=12 ; client_no_context_takeover\t;server_no_context_takeover",
+        {PMD ";client_max_window_bits=11;server_max_window_bits=12 ; "
+             "client_no_context_takeover\t;server_no_context_takeover",
          PMD "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12; "
              "client_max_window_bits=11"},
         {"", ""},
@@ -129,17 +130,22 @@ static void a_server_gets_what_it_wishes_or_declines(void **state)
     static const row rows[] = {
         {PMD, ""}, /* a client that did not say it could cannot be told to use a smaller window */
         {PMD "; server_max_window_bits=12", ""},
-        {PMD "; client_max_window_bits", PMD "; server_max_window_bits=10; client_max_window_bits=11"},
-        {PMD "; client_max_window_bits=9", PMD "; server_max_window_bits=10; client_max_window_bits=9"},
-        {PMD "; client_max_window_bits=8", PMD "; server_max_window_bits=10; client_max_window_bits=8"},
+        {PMD "; client_max_window_bits",
+         PMD "; server_max_window_bits=10; client_max_window_bits=11"},
+        {PMD "; client_max_window_bits=9",
+         PMD "; server_max_window_bits=10; client_max_window_bits=9"},
+        {PMD "; client_max_window_bits=8",
+         PMD "; server_max_window_bits=10; client_max_window_bits=8"},
         {PMD "; client_max_window_bits; server_max_window_bits=9",
          PMD "; server_max_window_bits=9; client_max_window_bits=11"},
-        {PMD ", " PMD "; client_max_window_bits", PMD "; server_max_window_bits=10; client_max_window_bits=11"},
+        {PMD ", " PMD "; client_max_window_bits",
+         PMD "; server_max_window_bits=10; client_max_window_bits=11"},
     };
     assert_answers(&small, rows, LN_ARRAY_SIZE(rows));
 
     const ln_pmd_params reset = {true, true, 15, 15};
-    assert_string_equal(answer(&reset, PMD), PMD "; server_no_context_takeover; client_no_context_takeover");
+    assert_string_equal(answer(&reset, PMD),
+                        PMD "; server_no_context_takeover; client_no_context_takeover");
 
     const ln_pmd_params eight = {.server_max_window_bits = 8, .client_max_window_bits = 8};
     assert_string_equal(answer(&eight, PMD "; client_max_window_bits"),
@@ -151,11 +157,13 @@ static void the_first_acceptable_offer_wins(void **state)
     (void)state;
     static const row rows[] = {
         {PMD "; server_max_window_bits=10, " PMD, PMD "; server_max_window_bits=10"},
-        {PMD "; server_max_window_bits=8, " PMD "; server_no_context_takeover", PMD "; server_no_context_takeover"},
+        {PMD "; server_max_window_bits=8, " PMD "; server_no_context_takeover",
+         PMD "; server_no_context_takeover"},
         {PMD "; x, " PMD, PMD},
         {"x, y; z=1; w, " PMD, PMD},
         {"x\n" PMD "; server_max_window_bits=9\n" PMD, PMD "; server_max_window_bits=9"},
-        {PMD "; server_max_window_bits=8\n" PMD "; server_max_window_bits=9", PMD "; server_max_window_bits=9"},
+        {PMD "; server_max_window_bits=8\n" PMD "; server_max_window_bits=9",
+         PMD "; server_max_window_bits=9"},
         {PMD "; server_max_window_bits=8", ""},
         {", ," PMD ",,", PMD},
         {",", ""},
@@ -197,7 +205,8 @@ static void only_the_exact_name_is_ours(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "Permessage-Deflate", PMD "2", "permessage-deflat", "perframe-deflate", "x-" PMD, "constructor", "__proto__",
+        "Permessage-Deflate", (PMD "2"),     "permessage-deflat", "perframe-deflate",
+        ("x-" PMD),           "constructor", "__proto__",
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(names); i++) {
         assert_string_equal(answer(&any, names[i]), "");
@@ -213,12 +222,40 @@ static void fields_that_do_not_parse_are_errors(void **state)
 {
     (void)state;
     static const char *const values[] = {
-        PMD ";",        PMD "; ;x",       PMD "; =1",     PMD "; a=",        PMD "; a=;b",     PMD "; a=\"\"",
-        PMD "; a=\"",   PMD "; a=\"b",    PMD "; a=\"b\\", PMD "; a=\"b\\\"", PMD "; a=\"b c\"", PMD "; a=\"b,c\"",
-        PMD "; a=\"b;\"", PMD "; a=\"b\"c", PMD "; a=b=c", PMD "; a b",       PMD " x",         PMD "/x",
-        PMD "; a=\"\\ \"", PMD "; a=(b)",  "\"" PMD "\"",  ";",               "=",              "(x), " PMD,
-        "a=b",          PMD ", x y",      PMD ", ;",      PMD "\nx y",       PMD "; a=\x80",   "\xc3\xa4",
-        PMD "; a=\"\x80\"", PMD "; \"a\"=b", PMD "; a=b\"c\"", PMD "; a='b c'",
+        PMD ";",
+        PMD "; ;x",
+        PMD "; =1",
+        PMD "; a=",
+        PMD "; a=;b",
+        PMD "; a=\"\"",
+        PMD "; a=\"",
+        PMD "; a=\"b",
+        PMD "; a=\"b\\",
+        PMD "; a=\"b\\\"",
+        PMD "; a=\"b c\"",
+        PMD "; a=\"b,c\"",
+        PMD "; a=\"b;\"",
+        PMD "; a=\"b\"c",
+        PMD "; a=b=c",
+        PMD "; a b",
+        PMD " x",
+        PMD "/x",
+        PMD "; a=\"\\ \"",
+        PMD "; a=(b)",
+        "\"" PMD "\"",
+        ";",
+        "=",
+        "(x), " PMD,
+        "a=b",
+        PMD ", x y",
+        PMD ", ;",
+        PMD "\nx y",
+        PMD "; a=\x80",
+        "\xc3\xa4",
+        PMD "; a=\"\x80\"",
+        PMD "; \"a\"=b",
+        PMD "; a=b\"c\"",
+        PMD "; a='b c'",
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(values); i++) {
         if (strcmp(answer(&any, values[i]), "!") != 0 || strcmp(judged(&any, values[i]), "!") != 0)
@@ -284,7 +321,8 @@ static void window_bits_are_8_to_15_and_nothing_else(void **state)
         snprintf(text, sizeof text, "0x%x", bits);
         assert_bits(text, -1);
     }
-    static const char *const odd[] = {"a", "1e1", "1a", "a5", "1_0", "4294967306", "18446744073709551626", "00000000010", "1*"};
+    static const char *const odd[] = {
+        "a", "1e1", "1a", "a5", "1_0", "4294967306", "18446744073709551626", "00000000010", "1*"};
     for (size_t i = 0; i < LN_ARRAY_SIZE(odd); i++)
         assert_bits(odd[i], -1);
     for (int a = '!'; a < 0x7f; a++) { /* every two characters */
@@ -308,9 +346,10 @@ static void an_offer_says_what_is_wished(void **state)
 {
     (void)state;
     assert_string_equal(offer_of(any), PMD "; client_max_window_bits");
-    assert_string_equal(offer_of((ln_pmd_params){true, true, 10, 12}),
-                        PMD "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10; "
-                            "client_max_window_bits=12");
+    assert_string_equal(
+        offer_of((ln_pmd_params){true, true, 10, 12}),
+        PMD "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10; "
+            "client_max_window_bits=12");
     assert_string_equal(offer_of((ln_pmd_params){false, false, 15, 0}), PMD);
     assert_string_equal(offer_of((ln_pmd_params){false, false, 8, 8}),
                         PMD "; server_max_window_bits=9; client_max_window_bits=9");
@@ -346,9 +385,12 @@ static void a_response_may_not_be_looser_than_the_offer(void **state)
     static const row rows[] = {
         {PMD "; server_no_context_takeover; server_max_window_bits=10", "S10 C11 s c"},
         {PMD "; server_no_context_takeover; server_max_window_bits=8", "S9 C11 s c"},
-        {PMD "; server_no_context_takeover; server_max_window_bits=10; client_max_window_bits=11", "S10 C11 s c"},
-        {PMD "; server_no_context_takeover; server_max_window_bits=10; client_max_window_bits=9", "S10 C9 s c"},
-        {PMD "; server_no_context_takeover; server_max_window_bits=10; client_max_window_bits=12", "!"},
+        {PMD "; server_no_context_takeover; server_max_window_bits=10; client_max_window_bits=11",
+         "S10 C11 s c"},
+        {PMD "; server_no_context_takeover; server_max_window_bits=10; client_max_window_bits=9",
+         "S10 C9 s c"},
+        {PMD "; server_no_context_takeover; server_max_window_bits=10; client_max_window_bits=12",
+         "!"},
         {PMD "; server_no_context_takeover; server_max_window_bits=11", "!"},
         {PMD "; server_no_context_takeover", "!"},
         {PMD "; server_max_window_bits=10", "!"},
@@ -371,7 +413,8 @@ static void both_sides_agree_on_the_same(void **state)
     (void)state;
     unsigned agreed_count = 0;
     for (unsigned n = 0; n < 16u * 8 * 8 * 8 * 9; n++) {
-        const ln_pmd_params server = {n & 1, n & 2, (uint8_t)(8 + n / 16 % 8), (uint8_t)(8 + n / 128 % 8)};
+        const ln_pmd_params server = {n & 1, n & 2, (uint8_t)(8 + n / 16 % 8),
+                                      (uint8_t)(8 + n / 128 % 8)};
         const unsigned client_bits = n / 8192;
         const ln_pmd_params client = {n & 4, n & 8, (uint8_t)(8 + n / 1024 % 8),
                                       (uint8_t)(client_bits == 8 ? 0 : 8 + client_bits)};
@@ -390,14 +433,19 @@ static void both_sides_agree_on_the_same(void **state)
         fill_head(text, &head);
         assert_int_equal(ln_pmd_check(&head, &client, &theirs), 1);
         assert_memory_equal(&ours, &theirs, sizeof ours);
-        assert_true(ours.server_max_window_bits <= (server.server_max_window_bits < 9 ? 9 : server.server_max_window_bits));
-        assert_true(ours.client_max_window_bits <= (server.client_max_window_bits < 9 ? 9 : server.client_max_window_bits));
-        assert_true(ours.server_max_window_bits <= (client.server_max_window_bits < 9 ? 9 : client.server_max_window_bits));
+        assert_true(ours.server_max_window_bits <=
+                    (server.server_max_window_bits < 9 ? 9 : server.server_max_window_bits));
+        assert_true(ours.client_max_window_bits <=
+                    (server.client_max_window_bits < 9 ? 9 : server.client_max_window_bits));
+        assert_true(ours.server_max_window_bits <=
+                    (client.server_max_window_bits < 9 ? 9 : client.server_max_window_bits));
         assert_true(ours.server_no_context_takeover >= server.server_no_context_takeover);
         assert_true(ours.client_no_context_takeover >= server.client_no_context_takeover);
         assert_true(ours.server_no_context_takeover >= client.server_no_context_takeover);
     }
-    assert_int_equal(agreed_count, 16 * 8 * 8 * 8 * 8 + 16 * 8 * 8); /* a silent client: only with servers that take 15 */
+    assert_int_equal(agreed_count,
+                     16 * 8 * 8 * 8 * 8 +
+                         16 * 8 * 8); /* a silent client: only with servers that take 15 */
 }
 
 static void every_byte_at_every_place_is_judged(void **state)
@@ -433,7 +481,8 @@ static void judge_repeated(void *user, size_t n)
     for (; at < n; at += size)
         memcpy(value + at, piece, size);
 
-    ln_head head = {.field_count = 1, .fields = {{LN_SPAN("Sec-WebSocket-Extensions"), {value, at}}}};
+    ln_head head = {.field_count = 1,
+                    .fields = {{LN_SPAN("Sec-WebSocket-Extensions"), {value, at}}}};
     ln_pmd_params agreed;
     char text[LN_PMD_TEXT_MAX_BYTES];
     size_t length;

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
 #include <arpa/inet.h>
+#include <cmocka.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -35,7 +35,8 @@ static struct addrinfo *make_info(int family, uint32_t host, uint16_t port)
         struct addrinfo info;
         struct sockaddr_in address;
     } *const both = calloc(1, sizeof *both);
-    both->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(host)}};
+    both->address = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(host)}};
     both->info = (struct addrinfo){.ai_family = family,
                                    .ai_socktype = SOCK_STREAM,
                                    .ai_addr = (struct sockaddr *)&both->address,
@@ -56,7 +57,8 @@ static struct addrinfo *parse_literal(const char *host, uint16_t port)
         struct addrinfo info;
         struct sockaddr_in6 address;
     } *const both = calloc(1, sizeof *both);
-    both->address = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = v6};
+    both->address =
+        (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = v6};
     both->info = (struct addrinfo){.ai_family = AF_INET6,
                                    .ai_addr = (struct sockaddr *)&both->address,
                                    .ai_addrlen = sizeof both->address};
@@ -79,7 +81,8 @@ static struct addrinfo *answer_name(const char *host, uint16_t port)
     return list;
 }
 
-int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **list)
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **list)
 {
     const uint16_t port = (uint16_t)atoi(service);
     if (hints->ai_flags & AI_NUMERICHOST) {
@@ -88,7 +91,8 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     }
     asked++;
     const unsigned now = ++working;
-    for (unsigned most = working_most; now > most && !atomic_compare_exchange_weak(&working_most, &most, now);)
+    for (unsigned most = working_most;
+         now > most && !atomic_compare_exchange_weak(&working_most, &most, now);)
         continue;
     sigset_t blocked;
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
@@ -189,7 +193,8 @@ static void literals_need_no_thread(void **state)
 static void localhost_never_leaves_the_machine(void **state)
 {
     (void)state;
-    static const char *const names[] = {"localhost", "LOCALHOST", "localhost.", "a.b.localhost", "x.LocalHost."};
+    static const char *const names[] = {"localhost", "LOCALHOST", "localhost.", "a.b.localhost",
+                                        "x.LocalHost."};
     const unsigned before = asked;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const outcome o = look_up(names[i], 81);
@@ -296,7 +301,9 @@ static void cancelling_at_any_moment_is_safe(void **state)
         outcome o[4] = {{0}};
         ln_resolve *handles[4];
         for (int k = 0; k < 4; k++)
-            assert_int_equal(ln_resolve_start(loop, k == 3 ? "::1" : "www.test", 1, remember, &o[k], &handles[k]), 0);
+            assert_int_equal(ln_resolve_start(loop, k == 3 ? "::1" : "www.test", 1, remember, &o[k],
+                                              &handles[k]),
+                             0);
         const unsigned turns = (unsigned)rand_r(&seed) % 4;
         for (unsigned t = 0; t < turns; t++)
             ln_loop_turn(loop, 0);
@@ -330,7 +337,8 @@ static void threads_and_queue_are_bounded(void **state)
     for (int i = LN_RESOLVE_THREADS_MAX; i < ALL; i++)
         assert_int_equal(ln_resolve_start(loop, "www.test", 1, remember, &o, &handles[i]), 0);
     assert_int_equal(ln_resolve_start(loop, "www.test", 1, remember, &o, &one_more), LN_ERR_LIMIT);
-    assert_int_equal(ln_resolve_start(loop, "::1", 1, remember, &o, &one_more), 0); /* needs no thread */
+    assert_int_equal(ln_resolve_start(loop, "::1", 1, remember, &o, &one_more),
+                     0); /* needs no thread */
     turn_until(loop, &o.calls, 1);
     for (int i = 0; i < 100; i++)
         ln_resolve_cancel(handles[LN_RESOLVE_THREADS_MAX + i]);

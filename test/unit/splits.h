@@ -42,7 +42,8 @@ typedef struct splits_text {
     char text[SPLITS_TEXT_MAX];
 } splits_text;
 
-static inline __attribute__((format(printf, 2, 3))) void splits_say(splits_text *t, const char *format, ...)
+static inline __attribute__((format(printf, 2, 3))) void splits_say(splits_text *t,
+                                                                    const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -85,10 +86,12 @@ static inline bool splits_next(splits_feeder *f, uint8_t **piece, size_t *n)
 
 typedef void splits_fn(void *user, splits_feeder *feeder, splits_text *outcome);
 
-static inline void splits_run_cut(splits_fn *fn, void *user, const guarded *room, const uint8_t *bytes, size_t n,
-                                  splits_cut cut, splits_text *outcome)
+static inline void splits_run_cut(splits_fn *fn, void *user, const guarded *room,
+                                  const uint8_t *bytes, size_t n, splits_cut cut,
+                                  splits_text *outcome)
 {
-    splits_feeder f = {.room = room, .bytes = bytes, .left = n, .next = cut.first, .rest = cut.rest};
+    splits_feeder f = {
+        .room = room, .bytes = bytes, .left = n, .next = cut.first, .rest = cut.rest};
     outcome->size = 0;
     outcome->text[0] = '\0';
     fn(user, &f, outcome);

@@ -15,11 +15,14 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-enum { HOUR_S = 3600, DAY_S = 86400, PATH_BYTES = 512, PATHS = 16 };
+enum { HOUR_S = 3600, DAY_S = 86400, PATH_BYTES = 128, PATHS_MAX = 1024 };
 
 static char folder[64];
+static char *paths[PATHS_MAX];
+static size_t path_count;
 
 static void add_extension(X509 *x509, X509 *issuer, int nid, const char *value)
 {
@@ -48,10 +51,12 @@ void test_cert_make(const test_cert_spec *spec, test_cert *cert)
     X509_gmtime_adj(X509_getm_notBefore(x), spec->begins_s ? spec->begins_s : -HOUR_S);
     X509_gmtime_adj(X509_getm_notAfter(x), spec->ends_s ? spec->ends_s : DAY_S);
     X509_set_pubkey(x, cert->key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const uint8_t *)spec->subject, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+                               (const uint8_t *)spec->subject, -1, -1, 0);
     X509_set_issuer_name(x, X509_get_subject_name(issuer));
     add_extension(x, issuer, NID_subject_key_identifier, "hash");
-    add_extension(x, issuer, NID_basic_constraints, spec->is_authority ? "critical,CA:TRUE" : "critical,CA:FALSE");
+    add_extension(x, issuer, NID_basic_constraints,
+                  spec->is_authority ? "critical,CA:TRUE" : "critical,CA:FALSE");
     if (spec->is_authority)
         add_extension(x, issuer, NID_key_usage, "critical,keyCertSign,cRLSign");
     if (spec->names)
@@ -84,15 +89,19 @@ void test_certs_remove(void)
     closedir(dir);
     rmdir(folder);
     folder[0] = '\0';
+    while (path_count > 0)
+        free(paths[--path_count]);
 }
 
 const char *test_certs_path(const char *file)
 {
-    static char paths[PATHS][PATH_BYTES];
-    static unsigned next;
-    char *const path = paths[next++ % PATHS];
-    snprintf(path, PATH_BYTES, "%s/%s", test_certs_folder(), file);
-    return path;
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/%s", test_certs_folder(), file);
+    for (size_t i = 0; i < path_count; i++)
+        if (strcmp(paths[i], path) == 0)
+            return paths[i];
+    assert_true(path_count < PATHS_MAX);
+    return paths[path_count++] = strdup(path);
 }
 
 static const char *open_file(const char *file, FILE **out)
@@ -128,7 +137,9 @@ const char *test_cert_write_key(const test_cert *cert, const char *file, const c
     FILE *out;
     const char *const path = open_file(file, &out);
     const EVP_CIPHER *const cipher = passphrase ? EVP_aes_128_cbc() : NULL;
-    assert_int_equal(PEM_write_PKCS8PrivateKey(out, cert->key, cipher, NULL, 0, NULL, (void *)(uintptr_t)passphrase), 1);
+    assert_int_equal(PEM_write_PKCS8PrivateKey(out, cert->key, cipher, NULL, 0, NULL,
+                                               (void *)(uintptr_t)passphrase),
+                     1);
     fclose(out);
     return path;
 }
@@ -140,7 +151,8 @@ const char *test_cert_write_pkcs12(const test_cert *cert, const char *file, cons
     STACK_OF(X509) *const chain = sk_X509_new_null();
     for (const test_cert *i = cert->issuer; i && i->issuer; i = i->issuer)
         sk_X509_push(chain, i->x509);
-    PKCS12 *const box = PKCS12_create(passphrase, "test", cert->key, cert->x509, chain, 0, 0, 0, 0, 0);
+    PKCS12 *const box =
+        PKCS12_create(passphrase, "test", cert->key, cert->x509, chain, 0, 0, 0, 0, 0);
     assert_non_null(box);
     assert_int_equal(i2d_PKCS12_fp(out, box), 1);
     PKCS12_free(box);

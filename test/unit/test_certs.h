@@ -33,7 +33,7 @@ void test_cert_fini(test_cert *cert);
 const char *test_certs_folder(void);
 void test_certs_remove(void);
 
-/* Each writes a file of that name into the folder. Its path: static, one of the last sixteen. */
+/* Each writes a file of that name into the folder, over the one that was there. Its path: borrowed until the removal. */
 const char *test_certs_path(const char *file);
 /* The leaf and the authorities between it and the root. */
 const char *test_cert_write_chain(const test_cert *cert, const char *file);

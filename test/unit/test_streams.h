@@ -24,7 +24,7 @@
 #include "net/loop.h"
 #include "net/stream.h"
 
-enum { TEST_TURNS_MAX = 200000, TEST_NO_END = 1 };
+enum { TEST_TURNS_MAX = 20000, TEST_NO_END = 1 };
 
 typedef struct test_end test_end;
 struct test_end {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/crypto.h>
 
 #include "failing_alloc.h"
 #include "guard_page.h"
@@ -18,7 +19,7 @@ enum { LIMIT = 65536 };
 
 static const ln_head_limits limits = {.bytes_max = 1 << 20, .fields_max = LN_HEAD_FIELDS_MAX};
 
-#define KEY "dGhlIHNhbXBsZSBub25jZQ==" /* RFC 6455 1.3 */
+#define KEY    "dGhlIHNhbXBsZSBub25jZQ==" /* RFC 6455 1.3 */
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 static void parse(ln_head_role role, ln_span text, ln_head *head)
@@ -44,8 +45,8 @@ static const ln_head *head_of(ln_head_role role, const char *text)
 
 /* The fields of a good request, for leaving out, changing and doubling. */
 static const char *const good_fields[] = {
-    "Host: example.com",      "Upgrade: websocket",        "Connection: Upgrade",
-    "Sec-WebSocket-Key: " KEY, "Sec-WebSocket-Version: 13",
+    "Host: example.com",         "Upgrade: websocket",        "Connection: Upgrade",
+    ("Sec-WebSocket-Key: " KEY), "Sec-WebSocket-Version: 13",
 };
 enum { GOOD_FIELDS = LN_ARRAY_SIZE(good_fields) };
 
@@ -59,7 +60,8 @@ static unsigned status_of(const char *text)
 }
 
 /* A request line, the good fields, of which number `changed` (or none: -1) is replaced, and more lines. */
-static unsigned status_with(const char *line, int changed, const char *replacement, const char *more)
+static unsigned status_with(const char *line, int changed, const char *replacement,
+                            const char *more)
 {
     char text[2048];
     size_t n = (size_t)snprintf(text, sizeof text, "%s\r\n", line);
@@ -101,7 +103,8 @@ static void keys_are_24_characters_of_exact_base64(void **state)
 
 static bool is_base64(int c)
 {
-    return c != 0 && c < 128 && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", c);
+    return c != 0 && c < 128 &&
+           strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", c);
 }
 
 static void every_byte_at_every_place_of_a_key_is_judged(void **state)
@@ -114,7 +117,9 @@ static void every_byte_at_every_place_of_a_key_is_judged(void **state)
             text[at] = (char)c;
             const bool is_key = ln_upgrade_is_key(guard_page_bytes(text, LN_UPGRADE_KEY_BYTES));
             /* the 22nd character carries two bits; the other four would be stray */
-            const bool wanted = at > 21 ? c == '=' : at == 21 ? c && c < 128 && strchr("AQgw", c) : is_base64(c);
+            const bool wanted = at > 21    ? c == '='
+                                : at == 21 ? c && c < 128 && strchr("AQgw", c)
+                                           : is_base64(c);
             assert_int_equal(is_key, wanted);
             accepted += is_key;
         }
@@ -148,16 +153,20 @@ static void a_good_request_is_upgraded(void **state)
     assert_int_equal(status_with(GET, 2, "Connection: keep-alive\r\nConnection: Upgrade", ""), 101);
     assert_int_equal(status_with(GET, -1, NULL, "Content-Length: 0\r\n"), 101);
     assert_int_equal(status_with("GET http://example.com/chat HTTP/1.1", -1, NULL, ""), 101);
-    assert_true(ln_upgrade_is_wanted(head_of(LN_HEAD_REQUEST, GET "\r\nHost: a\r\nUpgrade: WEBSOCKET\r\n\r\n")));
+    assert_true(ln_upgrade_is_wanted(
+        head_of(LN_HEAD_REQUEST, GET "\r\nHost: a\r\nUpgrade: WEBSOCKET\r\n\r\n")));
 }
 
 static void only_get_with_upgrade_is_wanted(void **state)
 {
     (void)state;
     assert_false(ln_upgrade_is_wanted(head_of(LN_HEAD_REQUEST, GET "\r\nHost: a\r\n\r\n")));
-    assert_false(ln_upgrade_is_wanted(head_of(LN_HEAD_REQUEST, GET "\r\nHost: a\r\nUpgrade: h2c\r\n\r\n")));
-    assert_false(ln_upgrade_is_wanted(head_of(LN_HEAD_REQUEST, "get / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n")));
-    assert_false(ln_upgrade_is_wanted(head_of(LN_HEAD_REQUEST, "POST / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n")));
+    assert_false(
+        ln_upgrade_is_wanted(head_of(LN_HEAD_REQUEST, GET "\r\nHost: a\r\nUpgrade: h2c\r\n\r\n")));
+    assert_false(ln_upgrade_is_wanted(
+        head_of(LN_HEAD_REQUEST, "get / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n")));
+    assert_false(ln_upgrade_is_wanted(
+        head_of(LN_HEAD_REQUEST, "POST / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n")));
 }
 
 static void every_mandatory_field_is_needed_once(void **state)
@@ -211,12 +220,31 @@ static void checks_come_in_order(void **state)
     assert_int_equal(status_of("POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n"), 405);
     assert_int_equal(status_of("GET / HTTP/1.0\r\nContent-Length: 5\r\n\r\n"), 400);
     assert_int_equal(status_of("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"), 426);
-    assert_int_equal(status_of("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\r\n"), 426);
-    assert_int_equal(status_of("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
-                               "Content-Length: 5\r\n\r\n"), 400);
-    assert_int_equal(status_of("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"), 426);
+    assert_int_equal(
+        status_of("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\r\n"),
+        426);
+    assert_int_equal(
+        status_of("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+                  "Content-Length: 5\r\n\r\n"),
+        400);
+    assert_int_equal(
+        status_of("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"),
+        426);
     assert_int_equal(status_with("GET / HTTP/1.0", -1, NULL, ""), 400);
     assert_int_equal(status_with("HEAD / HTTP/1.1", -1, NULL, ""), 405);
+}
+
+static void a_head_without_host_is_refused_here_too(void **state)
+{
+    (void)state;
+    ln_upgrade_verdict v;
+    ln_head head = *head_of(LN_HEAD_REQUEST, GET "\r\nHost: a\r\nUpgrade: websocket\r\n\r\n");
+    head.fields[0].name = LN_SPAN("X");
+    ln_upgrade_check_request(&head, &v);
+    assert_int_equal(v.status, 400);
+    head.fields[0].name = head.fields[1].name = LN_SPAN("Host");
+    ln_upgrade_check_request(&head, &v);
+    assert_int_equal(v.status, 400);
 }
 
 static void an_upgrade_has_no_body(void **state)
@@ -235,7 +263,8 @@ static void an_upgrade_has_no_body(void **state)
 static void only_version_13_is_spoken(void **state)
 {
     (void)state;
-    static const char *const values[] = {"0", "8", "12", "14", "013", "13, 8", "13,", "+13", "\"13\"", "1 3", "113", "130"};
+    static const char *const values[] = {"0",   "8",   "12",     "14",  "013", "13, 8",
+                                         "13,", "+13", "\"13\"", "1 3", "113", "130"};
     for (size_t i = 0; i < LN_ARRAY_SIZE(values); i++) {
         char field[64];
         snprintf(field, sizeof field, "Sec-WebSocket-Version: %s", values[i]);
@@ -251,7 +280,8 @@ static const char *chosen(const char *fields, const char *ours, bool *is_malform
     char text[4096];
     snprintf(text, sizeof text, GET "\r\nHost: a\r\n%s\r\n", fields);
     const ln_span own = guard_page_text(ours);
-    const ln_span s = ln_upgrade_choose_subprotocol(head_of(LN_HEAD_REQUEST, text), own, is_malformed);
+    const ln_span s =
+        ln_upgrade_choose_subprotocol(head_of(LN_HEAD_REQUEST, text), own, is_malformed);
     if (s.size > 0) {
         assert_true((const char *)s.data >= (const char *)own.data);
         assert_true((const char *)s.data + s.size <= (const char *)own.data + own.size);
@@ -286,9 +316,18 @@ static void malformed_offers_choose_nothing(void **state)
 {
     (void)state;
     static const char *const fields[] = {
-        PROTOCOL "a, a\r\n",         PROTOCOL "a\r\n" PROTOCOL "a\r\n", PROTOCOL "a, b c\r\n", PROTOCOL "a,\r\n",
-        PROTOCOL ",a\r\n",           PROTOCOL "a,,b\r\n",               PROTOCOL "\r\n",       PROTOCOL "a, (b)\r\n",
-        PROTOCOL "a\r\n" PROTOCOL "\r\n", PROTOCOL "a, \"b\"\r\n",      PROTOCOL "a;b\r\n",    PROTOCOL "a, \xc3\xa4\r\n",
+        PROTOCOL "a, a\r\n",
+        PROTOCOL "a\r\n" PROTOCOL "a\r\n",
+        PROTOCOL "a, b c\r\n",
+        PROTOCOL "a,\r\n",
+        PROTOCOL ",a\r\n",
+        PROTOCOL "a,,b\r\n",
+        PROTOCOL "\r\n",
+        PROTOCOL "a, (b)\r\n",
+        PROTOCOL "a\r\n" PROTOCOL "\r\n",
+        PROTOCOL "a, \"b\"\r\n",
+        PROTOCOL "a;b\r\n",
+        PROTOCOL "a, \xc3\xa4\r\n",
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(fields); i++) {
         bool bad = false;
@@ -351,7 +390,9 @@ static const origin_row origin_rows[] = {
     {"https://user:pass@example.com", false, false, false},
     {"https://[::1]", false, false, false},
     {"https://ex\xc3\xa4mple.com", false, false, false},
-    {"https://example\xe3\x80\x82" "com", false, false, false},
+    {"https://example\xe3\x80\x82"
+     "com",
+     false, false, false},
     {"https://xn--exmple-cua.com", false, false, false},
     {"https://example.com https://example.com", false, false, false},
     {"https://example.com,https://example.com", false, false, false},
@@ -410,9 +451,11 @@ static void the_host_decides_what_the_same_origin_is(void **state)
     assert_true(is_allowed("example.com", "Origin: http://example.com\r\n", " \t", false));
 
     /* RFC 9112 3.2.2: an absolute target's authority takes the place of Host */
-    const ln_head *head = head_of(LN_HEAD_REQUEST, "GET http://a/x HTTP/1.1\r\nHost: b\r\nOrigin: http://a\r\n\r\n");
+    const ln_head *head =
+        head_of(LN_HEAD_REQUEST, "GET http://a/x HTTP/1.1\r\nHost: b\r\nOrigin: http://a\r\n\r\n");
     assert_true(ln_upgrade_is_origin_allowed(head, (ln_span){NULL, 0}, false));
-    head = head_of(LN_HEAD_REQUEST, "GET http://a/x HTTP/1.1\r\nHost: b\r\nOrigin: http://b\r\n\r\n");
+    head =
+        head_of(LN_HEAD_REQUEST, "GET http://a/x HTTP/1.1\r\nHost: b\r\nOrigin: http://b\r\n\r\n");
     assert_false(ln_upgrade_is_origin_allowed(head, (ln_span){NULL, 0}, false));
 }
 
@@ -421,8 +464,10 @@ static void malformed_entries_of_the_list_match_nothing(void **state)
     (void)state;
     assert_false(is_allowed("x", "Origin: null\r\n", "null", false));
     assert_false(is_allowed("x", "Origin: https://a/\r\n", "https://a/", false));
-    assert_false(is_allowed("x", "Origin: https://a\r\n", "a,https://a/,https://*,,https://", false));
-    assert_false(is_allowed("a", "Origin: https://a\r\n", ",", true)); /* configured, if badly: not the same origin */
+    assert_false(
+        is_allowed("x", "Origin: https://a\r\n", "a,https://a/,https://*,,https://", false));
+    assert_false(is_allowed("a", "Origin: https://a\r\n", ",",
+                            true)); /* configured, if badly: not the same origin */
 }
 
 /* Writing */
@@ -455,13 +500,16 @@ static void a_response_is_written(void **state)
     const ln_field extra[] = {{LN_SPAN("Set-Cookie"), LN_SPAN("a=b")}, {LN_SPAN("X"), none}};
 
     assert_int_equal(ln_upgrade_write_response(&out, LN_SPAN(KEY), none, none, NULL, 0, LIMIT), 0);
-    assert_written(&out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                         "Sec-WebSocket-Accept: " ACCEPT "\r\n\r\n");
-    assert_int_equal(ln_upgrade_write_response(&out, LN_SPAN(KEY), LN_SPAN("chat"), LN_SPAN("permessage-deflate"), extra,
-                                               2, LIMIT), 0);
-    assert_written(&out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                         "Sec-WebSocket-Accept: " ACCEPT "\r\nSec-WebSocket-Protocol: chat\r\n"
-                         "Sec-WebSocket-Extensions: permessage-deflate\r\nSet-Cookie: a=b\r\nX: \r\n\r\n");
+    assert_written(
+        &out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+              "Sec-WebSocket-Accept: " ACCEPT "\r\n\r\n");
+    assert_int_equal(ln_upgrade_write_response(&out, LN_SPAN(KEY), LN_SPAN("chat"),
+                                               LN_SPAN("permessage-deflate"), extra, 2, LIMIT),
+                     0);
+    assert_written(
+        &out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+              "Sec-WebSocket-Accept: " ACCEPT "\r\nSec-WebSocket-Protocol: chat\r\n"
+              "Sec-WebSocket-Extensions: permessage-deflate\r\nSet-Cookie: a=b\r\nX: \r\n\r\n");
     ln_buf_fini(&out);
 }
 
@@ -473,13 +521,16 @@ static void a_request_is_written(void **state)
     ln_upgrade_offer offer = good_offer();
     assert_int_equal(ln_upgrade_write_request(&out, &offer, LIMIT), 0);
     assert_written(&out, "GET /chat?x HTTP/1.1\r\nHost: example.com:81\r\nUpgrade: websocket\r\n"
-                         "Connection: Upgrade\r\nSec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n"
+                         "Connection: Upgrade\r\nSec-WebSocket-Key: " KEY
+                         "\r\nSec-WebSocket-Version: 13\r\n"
                          "Origin: http://example.com\r\nSec-WebSocket-Protocol: a, b\r\n"
                          "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
-    offer = (ln_upgrade_offer){.host = LN_SPAN("[::1]"), .target = LN_SPAN("?x"), .key = LN_SPAN(KEY)};
+    offer =
+        (ln_upgrade_offer){.host = LN_SPAN("[::1]"), .target = LN_SPAN("?x"), .key = LN_SPAN(KEY)};
     assert_int_equal(ln_upgrade_write_request(&out, &offer, LIMIT), 0);
-    assert_written(&out, "GET /?x HTTP/1.1\r\nHost: [::1]\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                         "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n");
+    assert_written(
+        &out, "GET /?x HTTP/1.1\r\nHost: [::1]\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+              "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n");
     ln_buf_fini(&out);
 }
 
@@ -487,8 +538,17 @@ static void reserved_fields_are_refused(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "Host", "CONNECTION", "upgrade", "Sec-WebSocket-Accept", "sec-websocket-x", "Content-Length",
-        "transfer-encoding", "", "a b", "a:", "Sec-WebSocket-",
+        "Host",
+        "CONNECTION",
+        "upgrade",
+        "Sec-WebSocket-Accept",
+        "sec-websocket-x",
+        "Content-Length",
+        "transfer-encoding",
+        "",
+        "a b",
+        "a:",
+        "Sec-WebSocket-",
     };
     ln_buf out;
     ln_buf_init(&out, NULL);
@@ -501,7 +561,8 @@ static void reserved_fields_are_refused(void **state)
         offer.extra_count = 1;
         const ln_span none = {NULL, 0};
         assert_int_equal(ln_upgrade_write_request(&out, &offer, LIMIT), LN_ERR_INVALID);
-        assert_int_equal(ln_upgrade_write_response(&out, offer.key, none, none, &extra, 1, LIMIT), LN_ERR_INVALID);
+        assert_int_equal(ln_upgrade_write_response(&out, offer.key, none, none, &extra, 1, LIMIT),
+                         LN_ERR_INVALID);
         assert_int_equal(out.size, before);
     }
     ln_buf_fini(&out);
@@ -549,8 +610,8 @@ static void no_byte_breaks_out_of_its_line(void **state)
         for (int i = 0; i < 2; i++) {
             out.size = 0;
             const ln_span none = {NULL, 0};
-            const int rc = ln_upgrade_write_response(&out, LN_SPAN(KEY), i == 0 ? odd : none, i == 1 ? odd : none, NULL, 0,
-                                                     LIMIT);
+            const int rc = ln_upgrade_write_response(&out, LN_SPAN(KEY), i == 0 ? odd : none,
+                                                     i == 1 ? odd : none, NULL, 0, LIMIT);
             assert_true(rc == 0 || (rc == LN_ERR_INVALID && out.size == 0));
             if (rc == 0)
                 assert_int_equal(field_count_of(&out, LN_HEAD_RESPONSE), 4);
@@ -579,8 +640,11 @@ static void offers_that_no_server_takes_are_refused(void **state)
     for (size_t i = 0; i < LN_ARRAY_SIZE(offers); i++)
         assert_int_equal(ln_upgrade_write_request(&out, &offers[i], LIMIT), LN_ERR_INVALID);
     const ln_span none = {NULL, 0};
-    assert_int_equal(ln_upgrade_write_response(&out, LN_SPAN("x"), none, none, NULL, 0, LIMIT), LN_ERR_INVALID);
-    assert_int_equal(ln_upgrade_write_response(&out, LN_SPAN(KEY), LN_SPAN("a b"), none, NULL, 0, LIMIT), LN_ERR_INVALID);
+    assert_int_equal(ln_upgrade_write_response(&out, LN_SPAN("x"), none, none, NULL, 0, LIMIT),
+                     LN_ERR_INVALID);
+    assert_int_equal(
+        ln_upgrade_write_response(&out, LN_SPAN(KEY), LN_SPAN("a b"), none, NULL, 0, LIMIT),
+        LN_ERR_INVALID);
     assert_null(out.data);
     ln_buf_fini(&out);
 }
@@ -595,7 +659,8 @@ static int write_both(const ln_allocator *alloc, size_t limit, size_t sizes[2])
     sizes[0] = out.size;
     assert_true(rc == 0 || out.size == 0);
     if (rc == 0) {
-        rc = ln_upgrade_write_response(&out, offer.key, LN_SPAN("a"), offer.extensions, NULL, 0, limit + out.size);
+        rc = ln_upgrade_write_response(&out, offer.key, LN_SPAN("a"), offer.extensions, NULL, 0,
+                                       limit + out.size);
         sizes[1] = out.size - sizes[0];
         assert_true(rc == 0 || sizes[1] == 0);
     }
@@ -633,11 +698,11 @@ static const char *const good_answer[] = {
     "HTTP/1.1 101 Switching Protocols",
     "Upgrade: websocket",
     "Connection: Upgrade",
-    "Sec-WebSocket-Accept: " ACCEPT,
+    ("Sec-WebSocket-Accept: " ACCEPT),
 };
 
-static int answer_with(const ln_pmd_params *pmd, int changed, const char *replacement, const char *more,
-                       ln_upgrade_result *result)
+static int answer_with(const ln_pmd_params *pmd, int changed, const char *replacement,
+                       const char *more, ln_upgrade_result *result)
 {
     const ln_upgrade_offer offer = good_offer();
     char text[2048] = "";
@@ -667,7 +732,9 @@ static void a_good_response_opens(void **state)
     assert_int_equal(answer_with(&pmd_wish, -1, NULL, "Sec-WebSocket-Protocol: b\r\n", &r), 0);
     assert_true(ln_text_equal(r.subprotocol, LN_SPAN("b")));
     assert_false(r.has_deflate);
-    assert_int_equal(answer_with(&pmd_wish, -1, NULL, "Sec-WebSocket-Extensions: permessage-deflate\r\n", &r), 0);
+    assert_int_equal(
+        answer_with(&pmd_wish, -1, NULL, "Sec-WebSocket-Extensions: permessage-deflate\r\n", &r),
+        0);
     assert_true(r.has_deflate);
     assert_int_equal(r.deflate.server_max_window_bits, 15);
     assert_int_equal(answer_with(NULL, 1, "UPGRADE: WebSocket", "", &r), 0);
@@ -723,11 +790,14 @@ static void every_fault_of_a_response_fails_the_handshake(void **state)
     };
     ln_upgrade_result r;
     for (size_t i = 0; i < LN_ARRAY_SIZE(rows); i++) {
-        if (answer_with(&pmd_wish, rows[i].changed, rows[i].replacement, rows[i].more, &r) != LN_ERR_HANDSHAKE)
+        if (answer_with(&pmd_wish, rows[i].changed, rows[i].replacement, rows[i].more, &r) !=
+            LN_ERR_HANDSHAKE)
             fail_msg("%s %s", rows[i].replacement ? rows[i].replacement : "-", rows[i].more);
         assert_int_equal(r.status, 101);
     }
-    assert_int_equal(answer_with(NULL, -1, NULL, "Sec-WebSocket-Extensions: permessage-deflate\r\n", &r), LN_ERR_HANDSHAKE);
+    assert_int_equal(
+        answer_with(NULL, -1, NULL, "Sec-WebSocket-Extensions: permessage-deflate\r\n", &r),
+        LN_ERR_HANDSHAKE);
 }
 
 static void a_client_and_a_server_agree(void **state)
@@ -758,13 +828,57 @@ static void a_client_and_a_server_agree(void **state)
 
     ln_buf answer;
     ln_buf_init(&answer, NULL);
-    assert_int_equal(ln_upgrade_write_response(&answer, verdict.key, name, (ln_span){text, length}, NULL, 0, LIMIT), 0);
+    assert_int_equal(ln_upgrade_write_response(&answer, verdict.key, name, (ln_span){text, length},
+                                               NULL, 0, LIMIT),
+                     0);
     parse(LN_HEAD_RESPONSE, (ln_span){answer.data, answer.size}, &head);
     ln_upgrade_check_response(&head, &offer, &pmd_wish, &result);
     assert_int_equal(result.rc, 0);
     assert_true(ln_text_equal(result.subprotocol, LN_SPAN("b")));
     assert_memory_equal(&result.deflate, &agreed, sizeof agreed);
     ln_buf_fini(&answer);
+    ln_buf_fini(&out);
+}
+
+/* OpenSSL's memory, so that its digest can be made to fail. */
+static bool is_memory_refused;
+
+static void *digest_malloc(size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return is_memory_refused ? NULL : malloc(n);
+}
+
+static void *digest_realloc(void *old, size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return is_memory_refused ? NULL : realloc(old, n);
+}
+
+static void digest_free(void *p, const char *file, int line)
+{
+    (void)file, (void)line;
+    free(p);
+}
+
+static void a_digest_that_is_not_to_be_had_is_out_of_memory(void **state)
+{
+    (void)state;
+    const ln_span none = {NULL, 0};
+    char accept[LN_UPGRADE_ACCEPT_BYTES];
+    ln_upgrade_result result;
+    ln_buf out;
+    ln_buf_init(&out, NULL);
+    assert_int_equal(answer_with(NULL, -1, NULL, "", &result), 0);
+    is_memory_refused = true;
+    const int rc = ln_upgrade_accept_key(LN_SPAN(KEY), accept);
+    const int written = ln_upgrade_write_response(&out, LN_SPAN(KEY), none, none, NULL, 0, LIMIT);
+    const int answered = answer_with(NULL, -1, NULL, "", &result);
+    is_memory_refused = false;
+    assert_int_equal(rc, LN_ERR_NOMEM);
+    assert_int_equal(written, LN_ERR_NOMEM);
+    assert_int_equal(answered, LN_ERR_NOMEM);
+    assert_int_equal(out.size, 0);
     ln_buf_fini(&out);
 }
 
@@ -794,8 +908,16 @@ static void time_grows_with_the_size(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        ",a|Sec-WebSocket-Protocol", "a|Sec-WebSocket-Protocol", " |Sec-WebSocket-Protocol", ", |Connection",
-        ",a|Upgrade", "a|Origin", ":|Origin", "0|Content-Length", "a|Sec-WebSocket-Key", ",|X",
+        ",a|Sec-WebSocket-Protocol",
+        "a|Sec-WebSocket-Protocol",
+        " |Sec-WebSocket-Protocol",
+        ", |Connection",
+        ",a|Upgrade",
+        "a|Origin",
+        ":|Origin",
+        "0|Content-Length",
+        "a|Sec-WebSocket-Key",
+        ",|X",
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(rows); i++)
         linear_time_assert(judge_long_field, (void *)rows[i], 4096);
@@ -803,6 +925,8 @@ static void time_grows_with_the_size(void **state)
 
 int main(void)
 {
+    if (CRYPTO_set_mem_functions(digest_malloc, digest_realloc, digest_free) != 1)
+        return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_key_of_the_rfc_is_accepted),
         cmocka_unit_test(keys_are_24_characters_of_exact_base64),
@@ -813,6 +937,7 @@ int main(void)
         cmocka_unit_test(every_mandatory_field_is_needed_once),
         cmocka_unit_test(a_mandatory_field_is_found_at_every_place),
         cmocka_unit_test(checks_come_in_order),
+        cmocka_unit_test(a_head_without_host_is_refused_here_too),
         cmocka_unit_test(an_upgrade_has_no_body),
         cmocka_unit_test(only_version_13_is_spoken),
         cmocka_unit_test(the_first_of_ours_that_is_offered_is_chosen),
@@ -833,6 +958,7 @@ int main(void)
         cmocka_unit_test(another_status_is_a_refusal),
         cmocka_unit_test(every_fault_of_a_response_fails_the_handshake),
         cmocka_unit_test(a_client_and_a_server_agree),
+        cmocka_unit_test(a_digest_that_is_not_to_be_had_is_out_of_memory),
         cmocka_unit_test(time_grows_with_the_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

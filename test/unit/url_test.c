@@ -18,7 +18,8 @@ static bool is(ln_span s, const char *text)
     return ln_text_equal(s, ln_text(text));
 }
 
-static void assert_url(const char *text, bool is_secure, const char *host, uint16_t port, const char *target)
+static void assert_url(const char *text, bool is_secure, const char *host, uint16_t port,
+                       const char *target)
 {
     ln_url u;
     if (ln_url_parse(guard_page_text(text), &u) != 0)
@@ -51,11 +52,43 @@ static void bad_urls_are_refused(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "",          "a",          "/",           "ws",           "ws:",        "ws:/",        "ws://",      "ws:///x",
-        "ws:a",      "ftp://a",    "wsss://a",    " ws://a",      "ws://a ",    "ws://a/ b",   "ws://a/\t",  "ws://u@a",
-        "ws://u:p@a", "ws://a:",   "ws://a:0",    "ws://a:65536", "ws://a:x",   "ws://a:-1",   "ws://a#f",   "ws://a/#f",
-        "ws://a?#f", "ws://a/x\r\n", "ws://a/\x7f", "ws://a/\xc3\xa4", "ws://\xc3\xa4", "ws://[::1", "ws://::1", "ws://a\\b",
-        "ws://%61",  "ws://?x",    "ws://a\r\nb", "//a/b",        "wss//a",
+        "",
+        "a",
+        "/",
+        "ws",
+        "ws:",
+        "ws:/",
+        "ws://",
+        "ws:///x",
+        "ws:a",
+        "ftp://a",
+        "wsss://a",
+        " ws://a",
+        "ws://a ",
+        "ws://a/ b",
+        "ws://a/\t",
+        "ws://u@a",
+        "ws://u:p@a",
+        "ws://a:",
+        "ws://a:0",
+        "ws://a:65536",
+        "ws://a:x",
+        "ws://a:-1",
+        "ws://a#f",
+        "ws://a/#f",
+        "ws://a?#f",
+        "ws://a/x\r\n",
+        "ws://a/\x7f",
+        "ws://a/\xc3\xa4",
+        "ws://\xc3\xa4",
+        "ws://[::1",
+        "ws://::1",
+        "ws://a\\b",
+        "ws://%61",
+        "ws://?x",
+        "ws://a\r\nb",
+        "//a/b",
+        "wss//a",
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(texts); i++) {
         ln_url u;
@@ -100,6 +133,7 @@ static void a_path_is_decoded_once_and_made_plain(void **state)
     assert_path("/a/b", "/a/b");
     assert_path("/a%20b%c3%A4", "/a b\xc3\xa4");
     assert_path("/%2541", "/%41");
+    assert_path("/%09%0F%f0", "/\t\x0f\xf0");
     assert_path("/%252e%252e/a", "/%2e%2e/a");
     assert_path("/a+b", "/a+b");
     assert_path("//a//b", "//a//b");
@@ -126,12 +160,53 @@ static void paths_that_open_file_servers_are_refused(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "",           "a",          "*",          "?x",        "a:80",       "/..",        "/../",       "/../a",
-        "/./..",      "/a/../..",   "/a/../../b", "/%2e%2e",   "/%2e./x",    "/.%2E/x",    "/a/%2e%2e/%2e%2e/x",
-        "/%2f",       "/a%2Fb",     "/..%2f",     "/%5c",      "/a%5Cb",     "/\\",        "/..\\a",     "/%00",
-        "/a%00.txt",  "/%",         "/%4",        "/%zz",      "/%4g",       "/%g4",       "/%%34",      "/a%",
-        "/a b",       "/a\tb",      "/\x7f",      "/\x80",     "/a#b",       "/a?b#c",     "/a?b c",     "/a\r\n",
-        "http://",    "http:///a",  "ftp://a/b",  "http://u@a/b", "http://a/..", "http://a/%00", "http:/a", "http://a:0/",
+        "",
+        "a",
+        "*",
+        "?x",
+        "a:80",
+        "/..",
+        "/../",
+        "/../a",
+        "/./..",
+        "/a/../..",
+        "/a/../../b",
+        "/%2e%2e",
+        "/%2e./x",
+        "/.%2E/x",
+        "/a/%2e%2e/%2e%2e/x",
+        "/%2f",
+        "/a%2Fb",
+        "/..%2f",
+        "/%5c",
+        "/a%5Cb",
+        "/\\",
+        "/..\\a",
+        "/%00",
+        "/a%00.txt",
+        "/%",
+        "/%4",
+        "/%zz",
+        "/%4g",
+        "/%g4",
+        "/%%34",
+        "/a%",
+        "/a b",
+        "/a\tb",
+        "/\x7f",
+        "/\x80",
+        "/a#b",
+        "/a?b#c",
+        "/a?b c",
+        "/a\r\n",
+        "http://",
+        "http:///a",
+        "ftp://a/b",
+        "http://u@a/b",
+        "http://a/..",
+        "http://a/%00",
+        "http:/a",
+        "http://a:0/",
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(texts); i++) {
         ln_span path, query, authority;
@@ -159,7 +234,8 @@ static void queries_and_authorities_come_apart(void **state)
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(cases); i++) {
         ln_span path, query, authority;
-        assert_int_equal(split(cases[i].target, strlen(cases[i].target), &path, &query, &authority), 0);
+        assert_int_equal(split(cases[i].target, strlen(cases[i].target), &path, &query, &authority),
+                         0);
         assert_true(is(path, cases[i].path));
         assert_true(is(query, cases[i].query));
         assert_true(is(authority, cases[i].authority));
@@ -171,7 +247,8 @@ static void queries_and_authorities_come_apart(void **state)
 static void no_short_path_leaves_the_root(void **state)
 {
     (void)state;
-    static const char *const pieces[] = {"", "/", ".", "a", "%2e", "%2f", "%5c", "%00", "\\", "%", "?", "%61", ";"};
+    static const char *const pieces[] = {"",    "/",  ".", "a", "%2e", "%2f", "%5c",
+                                         "%00", "\\", "%", "?", "%61", ";"};
     const size_t base = LN_ARRAY_SIZE(pieces);
     unsigned accepted = 0;
 
@@ -200,15 +277,26 @@ static void parameters_are_found_and_decoded(void **state)
     static const struct {
         const char *query, *name, *value;
     } cases[] = {
-        {"a=1&b=2&a=3", "a", "1"},     {"a=1&b=2", "b", "2"},          {"a=%41%2b+b", "a", "A+ b"},
-        {"a", "a", ""},                {"a=", "a", ""},                {"a=b=c", "a", "b=c"},
-        {"%61=1", "a", "1"},           {"a+b=1", "a b", "1"},          {"%zz=1&a=2", "a", "2"},
-        {"&&a=1", "a", "1"},           {"ab=1&a=2", "a", "2"},         {"a=%c3%a4", "a", "\xc3\xa4"},
-        {"a=%26&b", "a", "&"},         {"a=%3d", "a", "="},            {"A=1&a=2", "a", "2"},
+        {"a=1&b=2&a=3", "a", "1"},
+        {"a=1&b=2", "b", "2"},
+        {"a=%41%2b+b", "a", "A+ b"},
+        {"a", "a", ""},
+        {"a=", "a", ""},
+        {"a=b=c", "a", "b=c"},
+        {"%61=1", "a", "1"},
+        {"a+b=1", "a b", "1"},
+        {"%zz=1&a=2", "a", "2"},
+        {"&&a=1", "a", "1"},
+        {"ab=1&a=2", "a", "2"},
+        {"a=%c3%a4", "a", "\xc3\xa4"},
+        {"a=%26&b", "a", "&"},
+        {"a=%3d", "a", "="},
+        {"A=1&a=2", "a", "2"},
     };
     char buffer[64];
     for (size_t i = 0; i < LN_ARRAY_SIZE(cases); i++) {
-        const int n = ln_url_param(guard_page_text(cases[i].query), guard_page_text(cases[i].name), buffer, sizeof buffer);
+        const int n = ln_url_param(guard_page_text(cases[i].query), guard_page_text(cases[i].name),
+                                   buffer, sizeof buffer);
         if (n < 0)
             fail_msg("%s: %d", cases[i].query, n);
         assert_int_equal(n, strlen(cases[i].value));
@@ -220,12 +308,18 @@ static void parameters_that_are_not_there_or_broken_say_so(void **state)
 {
     (void)state;
     char buffer[64];
-    assert_int_equal(ln_url_param(guard_page_text("a=1"), LN_SPAN("b"), buffer, sizeof buffer), LN_ERR_NOT_FOUND);
-    assert_int_equal(ln_url_param(guard_page_text(""), LN_SPAN("b"), buffer, sizeof buffer), LN_ERR_NOT_FOUND);
-    assert_int_equal(ln_url_param((ln_span){NULL, 0}, LN_SPAN("b"), buffer, sizeof buffer), LN_ERR_NOT_FOUND);
+    assert_int_equal(ln_url_param(guard_page_text("a=1"), LN_SPAN("b"), buffer, sizeof buffer),
+                     LN_ERR_NOT_FOUND);
+    assert_int_equal(ln_url_param(guard_page_text(""), LN_SPAN("b"), buffer, sizeof buffer),
+                     LN_ERR_NOT_FOUND);
+    assert_int_equal(ln_url_param((ln_span){NULL, 0}, LN_SPAN("b"), buffer, sizeof buffer),
+                     LN_ERR_NOT_FOUND);
     static const char *const broken[] = {"a=%", "a=%4", "a=%zz", "a=%00", "a=b%00c", "a=x%"};
     for (size_t i = 0; i < LN_ARRAY_SIZE(broken); i++)
-        assert_int_equal(ln_url_param(guard_page_text(broken[i]), LN_SPAN("a"), buffer, sizeof buffer), LN_ERR_INVALID);
+        assert_int_equal(
+            ln_url_param(guard_page_text(broken[i]), LN_SPAN("a"), buffer, sizeof buffer),
+            LN_ERR_INVALID);
+    assert_int_equal(ln_url_param(guard_page_text("a="), LN_SPAN("a"), buffer, 0), LN_ERR_LIMIT);
     for (size_t size = 0; size <= 6; size++) {
         char *room = (char *)guard_page_bytes("......", size).data;
         const int n = ln_url_param(guard_page_text("a=h%65llo"), LN_SPAN("a"), room, size);
@@ -244,8 +338,10 @@ static void split_repeated(void *user, size_t n)
         memcpy(target + at, piece, size);
     size_t length;
     ln_span query, authority;
-    assert_int_equal(ln_url_split_target((ln_span){target, at}, buffer, at + 1, &length, &query, &authority), 0);
-    assert_int_equal(ln_url_param((ln_span){target, at}, LN_SPAN("b"), buffer, at + 1), LN_ERR_NOT_FOUND);
+    assert_int_equal(
+        ln_url_split_target((ln_span){target, at}, buffer, at + 1, &length, &query, &authority), 0);
+    assert_int_equal(ln_url_param((ln_span){target, at}, LN_SPAN("b"), buffer, at + 1),
+                     LN_ERR_NOT_FOUND);
     free(target);
     free(buffer);
 }
@@ -262,7 +358,9 @@ static void climb(void *user, size_t n)
     }
     size_t length;
     ln_span query, authority;
-    assert_int_equal(ln_url_split_target((ln_span){target, 5 * n}, buffer, 5 * n + 1, &length, &query, &authority), 0);
+    assert_int_equal(ln_url_split_target((ln_span){target, 5 * n}, buffer, 5 * n + 1, &length,
+                                         &query, &authority),
+                     0);
     assert_int_equal(length, 1);
     free(target);
     free(buffer);

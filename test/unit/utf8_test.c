@@ -32,7 +32,11 @@ static int find_variants(void **state)
 static size_t decoded(const uint8_t *p, size_t n)
 {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    const size_t size = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
+    const size_t size = p[0] < 0x80       ? 1
+                        : p[0] >> 5 == 6  ? 2
+                        : p[0] >> 4 == 14 ? 3
+                        : p[0] >> 3 == 30 ? 4
+                                          : 0;
     uint32_t value = size < 2 ? p[0] : p[0] & (0x7fU >> size);
 
     if (size == 0 || size > n)
@@ -54,7 +58,7 @@ static bool decodes(const uint8_t *p, size_t n)
     return true;
 }
 
-/* Some text begins with these bytes: they decode, or do with up to three of the tail bytes at the borders of a range. */
+/* Some text begins with these bytes: they decode, or do with up to three of the tails at the borders of a range. */
 static bool can_begin(const uint8_t *bytes, size_t n)
 {
     static const uint8_t tails[] = {0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf};
@@ -85,7 +89,8 @@ static void check_first_wrong(const uint8_t *bytes, size_t n)
 {
     const uint8_t got = ln_utf8_scalar(LN_UTF8_ACCEPT, bytes, n);
     if ((got == LN_UTF8_REJECT) == can_begin(bytes, n))
-        fail_msg("%zu bytes from %02x %02x: state %u, not at the first wrong byte", n, bytes[0], bytes[1], got);
+        fail_msg("%zu bytes from %02x %02x: state %u, not at the first wrong byte", n, bytes[0],
+                 bytes[1], got);
 }
 
 /* Whole, and cut in two at every place: states as the reference's, in the middle and at the end. */
@@ -95,12 +100,14 @@ static void check_splits(const uint8_t *bytes, size_t n)
 
     for (unsigned v = 1; v < variant_count; v++) {
         if (variants[v](LN_UTF8_ACCEPT, bytes, n) != wanted)
-            fail_msg("%s: %zu bytes from %02x %02x %02x", names[v], n, bytes[0], bytes[1], bytes[2]);
+            fail_msg("%s: %zu bytes from %02x %02x %02x", names[v], n, bytes[0], bytes[1],
+                     bytes[2]);
         for (size_t cut = 1; cut < n; cut++) {
             const uint8_t middle = variants[v](LN_UTF8_ACCEPT, bytes, cut);
             if (middle != ln_utf8_scalar(LN_UTF8_ACCEPT, bytes, cut) ||
                 variants[v](middle, bytes + cut, n - cut) != wanted)
-                fail_msg("%s: cut at %zu of %zu from %02x %02x %02x", names[v], cut, n, bytes[0], bytes[1], bytes[2]);
+                fail_msg("%s: cut at %zu of %zu from %02x %02x %02x", names[v], cut, n, bytes[0],
+                         bytes[1], bytes[2]);
         }
     }
 }
@@ -150,9 +157,10 @@ static void every_variant_agrees_on_all_short_sequences_and_splits(void **state)
 }
 
 /* The borders of every range of the grammar, and their neighbours. */
-static const uint8_t borders[] = {0x00, 0x41, 0x7f, 0x80, 0x81, 0x8f, 0x90, 0x91, 0x9f, 0xa0, 0xa1, 0xbe, 0xbf, 0xc0,
-                                  0xc1, 0xc2, 0xc3, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4,
-                                  0xf5, 0xf7, 0xf8, 0xfb, 0xfc, 0xfd, 0xfe, 0xff};
+static const uint8_t borders[] = {0x00, 0x41, 0x7f, 0x80, 0x81, 0x8f, 0x90, 0x91, 0x9f,
+                                  0xa0, 0xa1, 0xbe, 0xbf, 0xc0, 0xc1, 0xc2, 0xc3, 0xdf,
+                                  0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3,
+                                  0xf4, 0xf5, 0xf7, 0xf8, 0xfb, 0xfc, 0xfd, 0xfe, 0xff};
 
 static void every_variant_agrees_on_the_borders_of_four_bytes(void **state)
 {
@@ -160,7 +168,8 @@ static void every_variant_agrees_on_the_borders_of_four_bytes(void **state)
     enum { N = LN_ARRAY_SIZE(borders) };
 
     for (unsigned i = 0; i < N * N * N * N; i++) {
-        const uint8_t bytes[4] = {borders[i % N], borders[i / N % N], borders[i / N / N % N], borders[i / N / N / N]};
+        const uint8_t bytes[4] = {borders[i % N], borders[i / N % N], borders[i / N / N % N],
+                                  borders[i / N / N / N]};
         check_reference(bytes, 4);
         check_splits(bytes, 4);
         if (i < N * N * N)
@@ -194,7 +203,8 @@ static size_t encode(uint32_t value, uint8_t out[4])
 /* `n` bytes of valid text; the larger `mix`, the less ASCII. */
 static void write_text(uint8_t *text, size_t n, uint32_t mix)
 {
-    static const uint32_t end[4] = {0x80, 0x800, 0xd800, 0x110000}, begin[4] = {0x20, 0x80, 0x800, 0x10000};
+    static const uint32_t end[4] = {0x80, 0x800, 0xd800, 0x110000},
+                          begin[4] = {0x20, 0x80, 0x800, 0x10000};
     uint8_t one[4];
 
     for (size_t at = 0, size; at < n; at += size) {
@@ -228,7 +238,7 @@ static void every_prefix_of_a_text_ends_in_the_right_state(void **state)
             uint8_t *const at_end = guarded_end(&g, n); /* reading one byte more is a crash */
             memcpy(at_end, text, n);
             check_long(at_end, n);
-            memcpy(guarded_begin(&g), text + TEXT - n, n); /* and this may begin inside a code point */
+            memcpy(guarded_begin(&g), text + TEXT - n, n); /* may begin inside a code point */
             check_long(guarded_begin(&g), n);
         }
     }
@@ -240,15 +250,23 @@ static const struct {
     const char *bytes;
     size_t size;
 } mistakes[] = {
-    {"\x80", 1},             /* a tail alone */
-    {"\xbf", 1},             {"\xc0\x80", 2}, /* overlong */
-    {"\xc1\xbf", 2},         {"\xe0\x9f\xbf", 3},
-    {"\xf0\x8f\xbf\xbf", 4}, {"\xed\xa0\x80", 3}, /* surrogates */
-    {"\xed\xbf\xbf", 3},     {"\xf4\x90\x80\x80", 4}, /* above U+10FFFF */
-    {"\xf5\x80\x80\x80", 4}, {"\xf8\x88\x80\x80\x80", 5},
-    {"\xff", 1},             {"\xc3\x41", 2}, /* cut short */
-    {"\xe2\x82\x41", 3},     {"\xf0\x9f\x98\x41", 4},
-    {"\xe2\xe2\x82\xac", 4}, {"\xc3\xa4\xa4", 3}, /* a tail too many */
+    {"\x80", 1}, /* a tail alone */
+    {"\xbf", 1},
+    {"\xc0\x80", 2}, /* overlong */
+    {"\xc1\xbf", 2},
+    {"\xe0\x9f\xbf", 3},
+    {"\xf0\x8f\xbf\xbf", 4},
+    {"\xed\xa0\x80", 3}, /* surrogates */
+    {"\xed\xbf\xbf", 3},
+    {"\xf4\x90\x80\x80", 4}, /* above U+10FFFF */
+    {"\xf5\x80\x80\x80", 4},
+    {"\xf8\x88\x80\x80\x80", 5},
+    {"\xff", 1},
+    {"\xc3\x41", 2}, /* cut short */
+    {"\xe2\x82\x41", 3},
+    {"\xf0\x9f\x98\x41", 4},
+    {"\xe2\xe2\x82\xac", 4},
+    {"\xc3\xa4\xa4", 3}, /* a tail too many */
 };
 
 static void one_mistake_anywhere_in_a_long_text_is_found(void **state)
