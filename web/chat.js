@@ -33,7 +33,7 @@ let people = new People();
 let { name, isLoan } = nick.load();
 let room = roomOf(location);
 let unread = 0;
-let lostAt = 0;  // 0 = never lost
+let absentSince = null; // null = not yet in this room, 0 = in it
 let gapAt = 0;
 
 const transcript = new Transcript({ view: $('log'), list: $('entries'), button: $('unseen'), buttonText: $('unseen-text') });
@@ -186,19 +186,20 @@ function send(text) {
 /* ---- the connection ---- */
 
 function arrive() {
-  if (lostAt > 0 && Date.now() - lostAt > AWAY_MS)
-    transcript.note(`Back after ${Math.round((Date.now() - lostAt) / 1000)} s; what was said meanwhile has not reached you`);
-  lostAt = 0;
+  const away = Date.now() - absentSince;
+  if (absentSince > 0 && away > AWAY_MS)
+    transcript.note(`Back after ${Math.round(away / 1000)} s; what was said meanwhile has not reached you`);
+  absentSince = 0;
   people.expectList();
   flush();
 }
 
 function leave() {
+  if (absentSince === 0)
+    absentSince = Date.now();
   for (const id of outbox.rewind())
     transcript.mark(id, 'pending');
 }
-
-let wasOnline = false;
 
 function turn() {
   status.show(link);
@@ -206,9 +207,6 @@ function turn() {
     arrive();
   else
     leave();
-  if (wasOnline && link.state !== 'online')
-    lostAt = Date.now();
-  wasOnline = link.state === 'online';
   showPeople();
 }
 
@@ -221,10 +219,9 @@ function enter(next) {
   people = new People();
   composer.restore(outbox.takeBack());
   transcript.clear();
-  lostAt = 0;
   showRoom();
   link.connect();
-  wasOnline = false;
+  absentSince = null;
 }
 
 function submitRoom(event) {
@@ -237,8 +234,13 @@ function submitRoom(event) {
   if (wish !== room)
     history.pushState(null, '', `?${new URLSearchParams({ room: wish })}`);
   enter(wish);
-  field.value = room;
+  resetRoomField();
   composer.focus();
+}
+
+function resetRoomField() {
+  $('room').setCustomValidity('');
+  $('room').value = room;
 }
 
 function openNaming() {
@@ -284,15 +286,19 @@ function fitViewport() {
 
 async function copyLink() {
   const button = $('copy');
-  await navigator.clipboard.writeText(location.href);
-  button.textContent = 'Copied';
+  try {
+    await navigator.clipboard.writeText(location.href);
+    button.textContent = 'Copied';
+  } catch {
+    button.textContent = 'Not allowed here';
+  }
   setTimeout(() => { button.textContent = 'Copy the link'; }, COPIED_MS);
 }
 
 function start() {
   $('room-form').addEventListener('submit', submitRoom);
   $('room').addEventListener('input', () => $('room').setCustomValidity(''));
-  $('room').addEventListener('blur', () => { $('room').value = room; });
+  $('room').addEventListener('blur', resetRoomField);
   $('naming-form').addEventListener('submit', submitName);
   $('name').addEventListener('input', () => $('name').setCustomValidity(''));
   $('naming-other').addEventListener('click', () => { $('name').value = nick.invent(); });

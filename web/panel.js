@@ -15,7 +15,7 @@ export class Panel {
   constructor({ list, count, onRename }) {
     this.#list = list;
     this.#count = count;
-    this.#own = make('button', 'own');
+    this.#own = make('button', 'me');
     this.#own.type = 'button';
     this.#own.addEventListener('click', onRename);
     list.append(make('li', 'person', this.#own));

@@ -94,7 +94,7 @@ export class Transcript {
   #compose({ kind, name, text, at }) {
     const entry = make('li', kind === 'own' ? 'entry own' : `entry ${kind}`);
     const before = this.#last;
-    const author = kind === 'own' ? make('span', 'name', 'You') : named(name, 'name');
+    const author = kind === 'own' ? make('span', 'hidden', 'You') : named(name, 'name');
     const body = make('p', 'body', text);
     body.dir = 'auto';
     if (before?.kind === kind && before.name === name && Math.abs(at - before.at) < GROUP_MS)

@@ -34,7 +34,10 @@ LN_API int ln_conn_publish(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span
 LN_API int ln_conn_publish_others(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span data,
                                   ln_publish_result *result);
 
-/* Publishes from anywhere. Messages of one thread to one topic arrive in the order of the calls. Any thread. */
+/*
+ * Publishes from anywhere. Messages of one thread to one topic arrive in the order of the calls. Any thread.
+ * LN_ERR_WOULD_EXCEED: a worker is too far behind and does not get it; LN_ERR_INVALID, LN_ERR_STATE, LN_ERR_NOMEM.
+ */
 LN_API int ln_publish(ln_server *server, ln_span topic, enum ln_kind kind, ln_span data);
 
 /* Subscribers of `topic` on all workers, now. Any thread. */

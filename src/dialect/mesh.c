@@ -10,6 +10,7 @@ typedef struct member {
     ln_loop *loop;
     void (*deliver)(void *arg, ln_msg *m);
     void *arg;
+    _Atomic uint32_t pending; /* parcels on their way to it */
 } member;
 
 /* A topic that some worker wants; its name follows. */
@@ -31,7 +32,7 @@ struct ln_mesh {
 /* A publication on its way to one worker. */
 typedef struct parcel {
     ln_letter letter;
-    const member *to;
+    member *to;
     ln_msg *msg;
     const ln_allocator *alloc;
 } parcel;
@@ -102,6 +103,7 @@ static void on_parcel(ln_letter *letter, ln_loop *loop)
 {
     parcel *const p = LN_CONTAINER_OF(letter, parcel, letter);
 
+    atomic_fetch_sub_explicit(&p->to->pending, 1, memory_order_relaxed);
     if (loop != NULL)
         p->to->deliver(p->to->arg, p->msg);
     ln_msg_unref(p->msg);
@@ -110,12 +112,16 @@ static void on_parcel(ln_letter *letter, ln_loop *loop)
 
 static int post(ln_mesh *mesh, unsigned to, ln_msg *m)
 {
-    parcel *const p = ln_alloc(mesh->alloc, sizeof *p);
-    if (p == NULL)
-        return LN_ERR_NOMEM;
-    *p = (parcel){
-        .letter = {.handle = on_parcel}, .to = &mesh->members[to], .msg = ln_msg_ref(m), .alloc = mesh->alloc};
-    ln_loop_send_letter(mesh->members[to].loop, &p->letter);
+    member *const there = &mesh->members[to];
+    const uint32_t before = atomic_fetch_add_explicit(&there->pending, 1, memory_order_relaxed);
+    parcel *const p = before >= LN_MESH_PENDING_MAX ? NULL : ln_alloc(mesh->alloc, sizeof *p);
+
+    if (p == NULL) {
+        atomic_fetch_sub_explicit(&there->pending, 1, memory_order_relaxed);
+        return before >= LN_MESH_PENDING_MAX ? LN_ERR_WOULD_EXCEED : LN_ERR_NOMEM;
+    }
+    *p = (parcel){.letter = {.handle = on_parcel}, .to = there, .msg = ln_msg_ref(m), .alloc = mesh->alloc};
+    ln_loop_send_letter(there->loop, &p->letter);
     return 0;
 }
 
@@ -181,7 +187,11 @@ void ln_mesh_join(ln_mesh *mesh, ln_hub *hub, unsigned worker, ln_loop *loop, vo
                   void *arg)
 {
     LN_ASSERT(worker < LN_MESH_WORKERS_MAX);
-    mesh->members[worker] = (member){.hub = hub, .loop = loop, .deliver = deliver, .arg = arg};
+    member *const m = &mesh->members[worker];
+    m->hub = hub;
+    m->loop = loop;
+    m->deliver = deliver;
+    m->arg = arg;
     if (worker >= mesh->count)
         mesh->count = worker + 1;
 }

@@ -11,7 +11,10 @@
 #include "hub/hub.h"
 #include "net/loop.h"
 
-enum { LN_MESH_WORKERS_MAX = 64 };
+enum {
+    LN_MESH_WORKERS_MAX = 64,
+    LN_MESH_PENDING_MAX = 8192 /* publications on their way to one worker; a worker that is behind loses what is beyond */
+};
 
 typedef struct ln_mesh ln_mesh;
 
@@ -28,7 +31,10 @@ ln_backplane *ln_mesh_backplane(ln_mesh *mesh);
 void ln_mesh_join(ln_mesh *mesh, ln_hub *hub, unsigned worker, ln_loop *loop, void (*deliver)(void *arg, ln_msg *m),
                   void *arg);
 
-/* Brings `m` to every worker that wants it; from a thread that is none of them. LN_ERR_NOMEM. */
+/*
+ * Brings `m` to every worker that wants it; from a thread that is none of them. LN_ERR_WOULD_EXCEED, LN_ERR_NOMEM: some
+ * worker does not get it.
+ */
 int ln_mesh_publish(ln_mesh *mesh, ln_msg *m);
 
 #endif

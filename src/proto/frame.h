@@ -50,9 +50,9 @@ typedef struct ln_frame {
 } ln_frame;
 
 /*
- * Reads a header from the first `n` bytes. 1: complete, *f is filled. 0: more bytes are needed, and none of those seen is
- * wrong. LN_ERR_PROTOCOL: *fault says why; found at the first byte that proves it, so that how the bytes are split makes
- * no difference.
+ * Reads a header from the first `n` bytes. 1: complete, *f is filled. 0: more bytes are needed, and no complete part is
+ * wrong. LN_ERR_PROTOCOL: *fault says why; found with the part that proves it (first byte, second byte, length), the first
+ * of them if several are wrong, so that how the bytes are split makes no difference.
  *
  * `is_masked`: whether the sender has to mask. `allows_rsv1`: permessage-deflate is in force.
  */

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "utf8.h"
 #include "wsinner.h"
 
 static const struct {
@@ -64,8 +65,16 @@ void ln_ws_free_message(ln_ws *m)
 
 void ln_ws_abandon_message(ln_ws *m)
 {
-    if (!(m->flags & WS_MESSAGE_GIVEN))
-        ln_ws_free_message(m);
+    if (m->message != NULL)
+        m->flags |= WS_MESSAGE_GIVEN;
+}
+
+void ln_ws_abandon_send(ln_ws *m)
+{
+    m->sending = 0;
+    m->sending_utf8 = LN_UTF8_ACCEPT;
+    if (m->extra != NULL)
+        ln_chain_fini(&m->extra->held, m->config->pool);
 }
 
 void ln_ws_fini(ln_ws *m)
@@ -103,6 +112,7 @@ void ln_ws_drop_extra(ln_ws *m)
 void ln_ws_enter_closed(ln_ws *m, uint16_t code, uint8_t how)
 {
     LN_ASSERT(m->state != WS_CLOSED);
+    ln_ws_abandon_send(m);
     m->state = WS_CLOSED;
     m->phase = WS_HEAD;
     m->close_code = code;
@@ -126,19 +136,33 @@ void ln_ws_give_up(ln_ws *m, uint8_t fault)
     ln_ws_enter_closed(m, code, 0);
 }
 
+/*
+ * The transport may have lent pulled spans to the system, so the output is put aside instead of freed. Without memory for
+ * that it stays where it is, and leaves after all.
+ */
+static void discard_output(ln_ws *m)
+{
+    LN_ASSERT(m->state == WS_CLOSED);
+    if (m->out.bytes == 0)
+        return;
+    ln_ws_extra *const x = ln_ws_need_extra(m);
+    if (x != NULL)
+        ln_chain_splice(&x->held, &m->out);
+}
+
 void ln_ws_eof(ln_ws *m)
 {
     if (m->state == WS_CLOSED)
         return;
     ln_ws_give_up(m, WS_FAULT_EOF);
     m->flags |= WS_CLOSED_BY_PEER;
-    ln_chain_fini(&m->out, m->config->pool);
+    discard_output(m);
 }
 
 void ln_ws_abort(ln_ws *m)
 {
     ln_ws_give_up(m, WS_FAULT_ABORT);
-    ln_chain_fini(&m->out, m->config->pool);
+    discard_output(m);
 }
 
 void ln_ws_fail(ln_ws *m, uint16_t code, const char *reason)
@@ -281,6 +305,8 @@ static void heard_nothing(ln_ws *m, uint64_t now_ms)
         }
     } else if (ln_ws_put_control(m, LN_OPCODE_PING, NULL, 0) < 0) {
         return; /* tried again at the next tick: nothing was marked */
+    } else if (m->deflate != NULL) {
+        ln_deflate_idle(m->deflate);
     }
     m->flags |= WS_PING_UNANSWERED;
     m->flags &= (uint8_t)~WS_OUTPUT_MOVED;
@@ -311,6 +337,9 @@ void ln_ws_touch(ln_ws *m, uint64_t now_ms)
         return;
     m->mark_ms = now_ms;
     m->flags &= (uint8_t)~WS_PING_UNANSWERED;
+    m->message_ms = now_ms;
+    if (m->message != NULL)
+        m->message->began_ms = now_ms;
 }
 
 bool ln_ws_is_code(uint16_t code)

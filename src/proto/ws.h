@@ -11,7 +11,7 @@
  *   3. Memory for a message grows with the bytes that arrived, never with a length that was announced, and never
  *      beyond message_max. An idle machine holds none.
  *   4. Pongs waiting behind unsent output take one slot: the latest ping's (RFC 6455 5.5.3).
- *   5. After a close frame was queued nothing but what stood before it leaves (RFC 6455 5.5.1).
+ *   5. No data leaves after a close frame (RFC 6455 5.5.1); until the peer's has come, pings are still answered (5.5.2).
  *
  * States                       left by
  *   OPEN                       send_close -> CLOSING; peer's close -> CLOSED; fault, eof, abort -> CLOSED
@@ -87,6 +87,7 @@ typedef struct ln_ws {
     uint8_t first_byte; /* FIN, RSV, opcode of the current frame */
     uint8_t flags;
     uint8_t sending; /* a fragmented send is open: its kind */
+    uint8_t sending_utf8; /* state of the validator behind its last piece; LN_UTF8_ACCEPT when none is open */
     uint8_t pending; /* the event that next() will give */
     uint8_t fault;
     uint8_t spread; /* 0-255: up to an eighth of the ping interval earlier, so that peers do not ping in step */
@@ -114,11 +115,14 @@ bool ln_ws_next(ln_ws *m, ln_ws_event *event);
 
 /*
  * Queues a message. 0; LN_ERR_CLOSED after a close; LN_ERR_BUSY between pieces; LN_ERR_INVALID (bad UTF-8 in text,
- * unless trusted); LN_ERR_NOMEM (nothing was queued).
+ * unless trusted; 2 GiB or more); LN_ERR_NOMEM (nothing was queued).
  */
 int ln_ws_send(ln_ws *m, enum ln_kind kind, ln_span data);
 
-/* The next piece of a fragmented message; `kind` counts on the first. Other messages wait until the last one. */
+/*
+ * The next piece of a fragmented message; `kind` counts on the first. Other messages wait until the last one. Errors as
+ * ln_ws_send(); text may be cut anywhere, and must be UTF-8 as a whole.
+ */
 int ln_ws_send_piece(ln_ws *m, enum ln_kind kind, ln_span data, bool is_last);
 
 /* A whole frame made by ln_ws_encode(), shared. Server role. Waits behind an open fragmented message. */
@@ -139,23 +143,32 @@ bool ln_ws_is_code(uint16_t code);
 /* Up to k spans of output, borrowed until sent(); their number. Then how many bytes of them left. */
 int ln_ws_pull(const ln_ws *m, ln_span *spans, int k);
 void ln_ws_sent(ln_ws *m, size_t n);
+/* Bytes of output, those included that wait for the end of a fragmented message. */
 size_t ln_ws_queued(const ln_ws *m);
 
-/* Time passes: pings, deadlines. */
+/* Time passes: pings, deadlines. A silent peer's compression contexts are given back with the ping. */
 void ln_ws_tick(ln_ws *m, uint64_t now_ms);
 /*
- * When tick() is next due, monotonic; UINT64_MAX = never. Receiving and sending only ever move it later, with one
- * exception: when ln_ws_is_receiving() becomes true the message deadline begins.
+ * When tick() is next due, monotonic; UINT64_MAX = never. Receiving and sending only ever move it later, except: when
+ * ln_ws_is_receiving() becomes true the message deadline begins, with send_close() the close deadline does, and an answer
+ * to a ping brings the next ping nearer where ping_interval_ms < pong_wait_ms.
  */
 uint64_t ln_ws_deadline(const ln_ws *m);
 
-/* The peer counts as heard now: for whoever has kept its bytes from us on purpose. */
+/*
+ * For whoever has kept the peer's bytes from us on purpose: it counts as heard now, and what it is late with (a message, the
+ * rest of one) as due from now on.
+ */
 void ln_ws_touch(ln_ws *m, uint64_t now_ms);
 
-/* The transport ended without a close frame: CLOSED 1006 by the peer follows, unless it was over. */
+/*
+ * The transport ended without a close frame: CLOSED 1006 by the peer follows, unless it was over; output is discarded.
+ * Spans that were pulled stay as they are until sent() or fini: a send may be under way. An event that next() has not
+ * given out yet is lost.
+ */
 void ln_ws_eof(ln_ws *m);
 
-/* We end it without a goodbye: CLOSED 1006 by us; output is discarded. */
+/* We end it without a goodbye: CLOSED 1006 by us; the rest as with eof(). */
 void ln_ws_abort(ln_ws *m);
 
 /* Ends it for a reason from outside: queues close(code, reason) and gives CLOSED by us at once, unclean. */

@@ -19,7 +19,7 @@ enum { /* ln_ws.flags */
     WS_CLOSED_GIVEN = 0x08,
     WS_PIECE_FIRST = 0x10,
     WS_PIECE_LAST = 0x20,
-    WS_MESSAGE_GIVEN = 0x40, /* message->data was lent out by the last event: free it on the next call */
+    WS_MESSAGE_GIVEN = 0x40, /* message->data may be lent out by the last event: free it on the next call */
     WS_OUTPUT_MOVED = 0x80   /* something was sent since the unanswered ping was queued */
 };
 
@@ -62,7 +62,7 @@ struct ln_ws_message {
 
 /* What a connection needs now and then. Bytes are counted, not terminated. */
 struct ln_ws_extra {
-    ln_chain held; /* frames that wait for the end of a fragmented send */
+    ln_chain held; /* frames that wait for the end of a fragmented send; CLOSED: discarded output, perhaps lent out */
     uint8_t head[LN_FRAME_HEAD_MAX];
     uint8_t head_size; /* of a header that came in pieces */
     uint8_t control_size; /* of a control payload that came in pieces */
@@ -109,7 +109,10 @@ void ln_ws_enter_closed(ln_ws *m, uint16_t code, uint8_t how);
 /* The message being received, and all its memory. */
 void ln_ws_free_message(ln_ws *m);
 
-/* It will never be whole: frees it, unless it is lent out; then next() does. */
+/* It will never be whole. A part of it may be lent out, so next() frees it. */
 void ln_ws_abandon_message(ln_ws *m);
+
+/* The end of a fragmented send will not come, nor what waits for it. */
+void ln_ws_abandon_send(ln_ws *m);
 
 #endif

@@ -13,6 +13,19 @@
 #include "utf8.h"
 #include "wsinner.h"
 
+/* How many of `n` bytes belong to the current frame. */
+static size_t most_of(const ln_ws *m, size_t n)
+{
+    return n < m->left ? n : (size_t)m->left;
+}
+
+/* Bytes that a message may have. */
+static size_t message_limit(const ln_ws *m)
+{
+    const uint64_t max = m->config->message_max_bytes;
+    return max == 0 || max > SIZE_MAX ? SIZE_MAX : (size_t)max;
+}
+
 /* ---- control frames ---- */
 
 /* The peer's close frame: the last thing that counts from it (RFC 6455 5.5.1, 7.1.5). */
@@ -54,7 +67,7 @@ static void got_control(ln_ws *m, const uint8_t *payload, size_t n, uint64_t now
         ln_ws_give_up(m, WS_FAULT_CONTROL_RATE);
         return;
     }
-    if (opcode == LN_OPCODE_PING && m->state == WS_OPEN && ln_ws_put_pong(m, payload, n) < 0) {
+    if (opcode == LN_OPCODE_PING && ln_ws_put_pong(m, payload, n) < 0) {
         ln_ws_give_up(m, WS_FAULT_MEMORY);
         return;
     }
@@ -67,7 +80,7 @@ static void got_control(ln_ws *m, const uint8_t *payload, size_t n, uint64_t now
 /* A control payload: used in place when whole, else gathered. */
 static size_t take_control(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
 {
-    const size_t take = ln_min_size(n, m->left);
+    const size_t take = most_of(m, n);
     const bool is_split = take < m->left || (m->extra != NULL && m->extra->control_size > 0);
 
     if (!is_split) {
@@ -139,19 +152,18 @@ static bool check_text(ln_ws *m, const uint8_t *bytes, size_t n, bool is_last)
 static bool inflate(ln_ws *m, uint8_t *bytes, size_t n, bool is_last, ln_span *fresh)
 {
     ln_ws_message *const g = m->message;
-    const uint64_t max = m->config->message_max_bytes;
     const size_t before = g->data.size;
 
-    const int rc = ln_deflate_inflate(m->deflate, bytes, n, is_last, &g->data,
-                                      max == 0 || max > SIZE_MAX ? SIZE_MAX : (size_t)max);
-    if (rc < 0) {
-        ln_ws_give_up(m, rc == LN_ERR_TOO_BIG  ? WS_FAULT_MESSAGE_SIZE
+    const int rc = ln_deflate_inflate(m->deflate, bytes, n, is_last, &g->data, message_limit(m));
+    *fresh = (ln_span){g->data.data == NULL ? NULL : g->data.data + before, g->data.size - before};
+    if (rc == 0)
+        return true;
+    /* What came out before it is judged first, as if the bytes had come one by one. */
+    if (check_text(m, fresh->data, fresh->size, false))
+        ln_ws_give_up(m, rc == LN_ERR_TOO_BIG ? WS_FAULT_MESSAGE_SIZE
                          : rc == LN_ERR_NOMEM ? WS_FAULT_MEMORY
                                               : WS_FAULT_INFLATE);
-        return false;
-    }
-    *fresh = (ln_span){g->data.data == NULL ? NULL : g->data.data + before, g->data.size - before};
-    return true;
+    return false;
 }
 
 /* The next bytes of a plain message: gathered, or when streaming left where they are. */
@@ -164,13 +176,15 @@ static bool gather(ln_ws *m, uint8_t *bytes, size_t n, ln_span *fresh)
         *fresh = (ln_span){bytes, n};
         return true;
     }
-    if (ln_buf_reserve(data, n, SIZE_MAX) < 0) {
+    *fresh = (ln_span){NULL, 0};
+    if (n == 0)
+        return true;
+    if (ln_buf_reserve(data, n, message_limit(m)) < 0) {
         ln_ws_give_up(m, WS_FAULT_MEMORY);
         return false;
     }
     uint8_t *const to = data->data + data->size;
-    if (n > 0)
-        ln_mask_copy(to, bytes, n, m->mask, 0);
+    ln_mask_copy(to, bytes, n, m->mask, 0);
     data->size += n;
     *fresh = (ln_span){to, n};
     return true;
@@ -203,30 +217,32 @@ static void got_data(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
         m->flags |= WS_MESSAGE_GIVEN;
 }
 
-/* The key as it applies to the byte `n` further on: what is left of a frame always begins with the key's first byte. */
-static uint32_t rotate_key(uint32_t key, size_t n)
-{
-    uint8_t from[4], to[4];
-
-    memcpy(from, &key, sizeof from);
-    for (size_t i = 0; i < sizeof to; i++)
-        to[i] = from[(i + n) & 3];
-    memcpy(&key, to, sizeof key);
-    return key;
-}
-
 static size_t take_data(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
 {
-    const size_t take = ln_min_size(n, m->left);
+    const size_t take = most_of(m, n);
 
     m->left -= take;
     m->message->wire += take;
     got_data(m, bytes, take, now_ms);
-    m->mask = rotate_key(m->mask, take);
+    m->mask = ln_mask_turned(m->mask, take); /* what is left of a frame always begins with the key's first byte */
     return take;
 }
 
 /* ---- headers ---- */
+
+/*
+ * The payload bytes that a message of the allowed size may have, this frame included. Compressed ones are judged by what
+ * they inflate to; here only against what no compressor makes: zlib adds an eighth at worst, and up to 16 bytes where a
+ * fragment ends.
+ */
+static uint64_t wire_limit(const ln_ws *m, const ln_frame *f)
+{
+    const ln_ws_message *const g = m->message;
+    const uint64_t max = message_limit(m), slack = max / 4 + (g == NULL ? 1 : g->fragments + UINT64_C(1)) * 16;
+    const bool is_deflated = g == NULL ? (f->first & LN_FRAME_RSV1) != 0 : g->is_deflated;
+
+    return is_deflated && max < UINT64_MAX - slack ? max + slack : max;
+}
 
 /* May this data frame come now, and is there room for it? A fault, or 0. */
 static uint8_t judge_data(const ln_ws *m, const ln_frame *f)
@@ -235,21 +251,16 @@ static uint8_t judge_data(const ln_ws *m, const ln_frame *f)
     const ln_ws_message *const g = m->message;
     const bool is_continuation = (f->first & LN_FRAME_OPCODE) == LN_OPCODE_CONTINUATION;
     const uint64_t before = g == NULL ? 0 : g->wire;
-    const bool is_deflated = g == NULL ? (f->first & LN_FRAME_RSV1) != 0 : g->is_deflated;
 
     if (is_continuation && g == NULL)
         return WS_FAULT_STRAY_CONTINUATION;
     if (!is_continuation && g != NULL)
         return WS_FAULT_NESTED_MESSAGE;
-    if (c->frame_max_bytes > 0 && f->length > c->frame_max_bytes)
+    /* A limit that is no narrower than the message's adds nothing to it; a compressed frame may then be longer. */
+    if (c->frame_max_bytes > 0 && c->frame_max_bytes < message_limit(m) && f->length > c->frame_max_bytes)
         return WS_FAULT_FRAME_SIZE;
-    /*
-     * Compressed bytes are judged by what they inflate to; here only against a message that deflate could not have
-     * made from one of the allowed size.
-     */
-    const uint64_t max = c->message_max_bytes;
-    const uint64_t wire_max = is_deflated ? max + max / 256 + 64 : max;
-    if (max > 0 && (f->length > wire_max || before > wire_max - f->length))
+    const uint64_t wire_max = wire_limit(m, f);
+    if (f->length > wire_max || before > wire_max - f->length)
         return WS_FAULT_MESSAGE_SIZE;
     if (c->fragments_max > 0 && g != NULL && g->fragments >= c->fragments_max)
         return WS_FAULT_FRAGMENTS;
@@ -373,7 +384,10 @@ size_t ln_ws_feed(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
 {
     size_t used = 0;
 
-    ln_ws_touch(m, now_ms);
+    if (LN_LIKELY(m->state == WS_OPEN)) {
+        m->mark_ms = now_ms;
+        m->flags &= (uint8_t)~WS_PING_UNANSWERED;
+    }
     while (used < n && m->pending == WS_NOTHING && m->state != WS_CLOSED) {
         size_t took = 0;
         switch (m->phase) {

@@ -11,6 +11,11 @@
 #include "utf8.h"
 #include "wsinner.h"
 
+enum {
+    PAYLOAD_BYTES_MOST = INT32_MAX, /* a chain counts in 32 bits; compressed it may become longer */
+    SCRATCH_KEPT_BYTES = 65536      /* one large message is not to cost its size for ever */
+};
+
 /* Queues one frame. LN_ERR_NOMEM leaves the chain as it was. */
 static LN_HOT int put_frame(ln_ws *m, ln_chain *out, uint8_t first, const void *payload, size_t n)
 {
@@ -42,9 +47,11 @@ int ln_ws_put_control(ln_ws *m, uint8_t opcode, const uint8_t *payload, size_t n
 
 int ln_ws_put_pong(ln_ws *m, const uint8_t *payload, size_t n)
 {
-    if (m->out.bytes < WS_PONG_BACKLOG_BYTES)
+    if (m->out.bytes < WS_PONG_BACKLOG_BYTES) {
+        if (m->extra != NULL)
+            m->extra->has_pong = false; /* could not be sent when its time came; now it is no longer the latest */
         return ln_ws_put_control(m, LN_OPCODE_PONG, payload, n);
-
+    }
     ln_ws_extra *const x = ln_ws_need_extra(m);
     if (x == NULL)
         return LN_ERR_NOMEM;
@@ -87,11 +94,24 @@ static int judge_send(const ln_ws *m, enum ln_kind kind, ln_span data)
 {
     if (m->state != WS_OPEN)
         return LN_ERR_CLOSED;
-    if (kind != LN_TEXT && kind != LN_BINARY)
+    if ((kind != LN_TEXT && kind != LN_BINARY) || data.size > PAYLOAD_BYTES_MOST)
         return LN_ERR_INVALID;
     if (kind == LN_TEXT && !m->config->trusts_text && !ln_utf8_is_valid(data.data, data.size))
         return LN_ERR_INVALID;
     return 0;
+}
+
+/* What was compressed is in the chain, or `rc` says that it is not: then nothing later may refer to it. */
+static int end_deflated(ln_ws *m, int rc)
+{
+    ln_buf *const scratch = m->config->scratch;
+
+    if (rc < 0)
+        ln_deflate_forget(m->deflate);
+    scratch->size = 0;
+    if (scratch->capacity > SCRATCH_KEPT_BYTES)
+        ln_buf_release(scratch);
+    return rc;
 }
 
 /*
@@ -112,8 +132,7 @@ static int send_deflated(ln_ws *m, uint8_t first, ln_span data)
         else
             rc = put_frame(m, &m->out, first | LN_FRAME_RSV1, scratch->data, scratch->size);
     }
-    scratch->size = 0;
-    return rc;
+    return end_deflated(m, rc);
 }
 
 LN_HOT int ln_ws_send(ln_ws *m, enum ln_kind kind, ln_span data)
@@ -136,29 +155,33 @@ static int put_piece(ln_ws *m, uint8_t first, ln_span data, bool is_last)
 
     if (m->deflate == NULL)
         return put_frame(m, &m->out, first, data.data, data.size);
-    if (!(first & LN_FRAME_OPCODE))
-        first &= (uint8_t)~LN_FRAME_RSV1;
-    else
+    if (first & LN_FRAME_OPCODE)
         first |= LN_FRAME_RSV1;
     int rc = ln_deflate_compress(m->deflate, data.data, data.size, is_last, scratch);
     if (rc == 0)
         rc = put_frame(m, &m->out, first, scratch->data, scratch->size);
-    scratch->size = 0;
-    return rc;
+    return end_deflated(m, rc);
 }
 
 int ln_ws_send_piece(ln_ws *m, enum ln_kind kind, ln_span data, bool is_last)
 {
     const bool is_first = m->sending == 0;
+    uint8_t utf8 = m->sending_utf8;
 
     if (m->state != WS_OPEN)
         return LN_ERR_CLOSED;
-    if (is_first && kind != LN_TEXT && kind != LN_BINARY)
+    if ((is_first && kind != LN_TEXT && kind != LN_BINARY) || data.size > PAYLOAD_BYTES_MOST)
         return LN_ERR_INVALID;
+    if ((is_first ? (uint8_t)kind : m->sending) == LN_TEXT && !m->config->trusts_text) {
+        utf8 = ln_utf8_feed(utf8, data.data, data.size);
+        if (utf8 == LN_UTF8_REJECT || (is_last && utf8 != LN_UTF8_ACCEPT))
+            return LN_ERR_INVALID;
+    }
     const uint8_t opcode = is_first ? (uint8_t)kind : LN_OPCODE_CONTINUATION;
     const int rc = put_piece(m, (uint8_t)(opcode | (is_last ? LN_FRAME_FIN : 0)), data, is_last);
     if (rc < 0)
         return rc;
+    m->sending_utf8 = utf8;
     if (!is_last) {
         m->sending = is_first ? (uint8_t)kind : m->sending;
         return 0;
@@ -218,7 +241,7 @@ int ln_ws_send_close(ln_ws *m, uint16_t code, ln_span reason, uint64_t now_ms)
     m->state = WS_CLOSING;
     m->close_code = code == 0 ? 1005 : code;
     m->mark_ms = now_ms;
-    m->sending = 0;
+    ln_ws_abandon_send(m);
     return 0;
 }
 
@@ -229,17 +252,20 @@ int ln_ws_pull(const ln_ws *m, ln_span *spans, int k)
 
 void ln_ws_sent(ln_ws *m, size_t n)
 {
-    ln_chain_drop(&m->out, m->config->pool, n);
-    m->flags |= WS_OUTPUT_MOVED;
     ln_ws_extra *const x = m->extra;
+    const bool is_discarded = LN_UNLIKELY(m->state == WS_CLOSED) && x != NULL && x->held.bytes > 0;
+
+    ln_chain_drop(is_discarded ? &x->held : &m->out, m->config->pool, n);
+    m->flags |= WS_OUTPUT_MOVED;
     if (LN_LIKELY(x == NULL) || !x->has_pong || m->out.bytes >= WS_PONG_BACKLOG_BYTES)
         return;
-    if (m->state == WS_OPEN && ln_ws_put_control(m, LN_OPCODE_PONG, x->pong, x->pong_size) < 0)
+    if (m->state != WS_CLOSED && ln_ws_put_control(m, LN_OPCODE_PONG, x->pong, x->pong_size) < 0)
         return; /* stays in its slot for the next time */
     x->has_pong = false;
 }
 
 size_t ln_ws_queued(const ln_ws *m)
 {
-    return m->out.bytes;
+    const size_t held = LN_LIKELY(m->extra == NULL) || m->state == WS_CLOSED ? 0 : m->extra->held.bytes;
+    return m->out.bytes + held;
 }

@@ -420,6 +420,7 @@ static void one_head_comes_at_a_time(void **state)
     assert_false(ln_head_next(&p, &head));
     assert_int_equal(ln_head_feed(&p, bytes + 10, sizeof text - 11), first - 10);
     assert_int_equal(ln_head_feed(&p, bytes + first, 1), 0);
+    assert_false(ln_head_is_partial(&p)); /* kept, but finished */
     assert_true(ln_head_next(&p, &head));
     assert_false(ln_head_next(&p, &head));
     assert_int_equal(ln_head_feed(&p, bytes + first, 1), 0);
@@ -430,6 +431,21 @@ static void one_head_comes_at_a_time(void **state)
     assert_true(ln_head_next(&p, &head));
     assert_true(ln_text_equal(head.target, LN_SPAN("/2")));
     ln_head_fini(&p);
+}
+
+static void nothing_is_no_part_of_a_head(void **state)
+{
+    (void)state;
+    ln_head_parser p;
+    for (int role = LN_HEAD_REQUEST; role <= LN_HEAD_RESPONSE; role++) {
+        ln_head_init(&p, (ln_head_role)role, &limits, NULL);
+        assert_false(ln_head_is_partial(&p));
+        assert_int_equal(ln_head_feed(&p, (const uint8_t *)"", 0), 0);
+        assert_false(ln_head_is_partial(&p));
+        assert_int_equal(ln_head_feed(&p, (const uint8_t *)"H", 1), 1);
+        assert_true(ln_head_is_partial(&p));
+        ln_head_fini(&p);
+    }
 }
 
 static void half_a_head_is_forgotten_by_reset(void **state)
@@ -509,6 +525,11 @@ static void tokens_are_found_in_lists_and_in_several_fields(void **state)
     assert_false(ln_head_has_token(&head, "C", "keep-alive, Upgrade"));
     assert_false(ln_head_has_token(&head, "E", "upgrade"));
     assert_false(ln_head_has_token(&head, "F", "upgrade"));
+
+    parse_text("HTTP/1.1 200 OK\r\nA: b\r\n\r\n", &head); /* what was there before is gone */
+    assert_false(ln_head_has_token(&head, "C", "x"));
+    assert_false(ln_head_has_token(&head, "D", "upgrade"));
+    assert_null(ln_head_find(&head, "D", NULL).data);
 }
 
 static int life_in_pieces(const ln_allocator *alloc, void *user)
@@ -590,6 +611,7 @@ int main(void)
         cmocka_unit_test(the_number_of_fields_is_bounded),
         cmocka_unit_test(a_head_in_one_piece_is_not_copied),
         cmocka_unit_test(one_head_comes_at_a_time),
+        cmocka_unit_test(nothing_is_no_part_of_a_head),
         cmocka_unit_test(half_a_head_is_forgotten_by_reset),
         cmocka_unit_test(a_fault_stays),
         cmocka_unit_test(fields_are_found_by_name_in_any_case),

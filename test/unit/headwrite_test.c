@@ -92,10 +92,19 @@ static void every_status_is_written_or_refused(void **state)
 static void reasons_are_those_of_the_registry(void **state)
 {
     (void)state;
+    assert_string_equal(ln_head_reason(100), "Continue");
+    assert_string_equal(ln_head_reason(400), "Bad Request");
     assert_string_equal(ln_head_reason(404), "Not Found");
+    assert_string_equal(ln_head_reason(405), "Method Not Allowed");
+    assert_string_equal(ln_head_reason(413), "Content Too Large");
+    assert_string_equal(ln_head_reason(414), "URI Too Long");
     assert_string_equal(ln_head_reason(426), "Upgrade Required");
     assert_string_equal(ln_head_reason(431), "Request Header Fields Too Large");
+    assert_string_equal(ln_head_reason(501), "Not Implemented");
     assert_string_equal(ln_head_reason(503), "Service Unavailable");
+    assert_string_equal(ln_head_reason(505), "HTTP Version Not Supported");
+    assert_string_equal(ln_head_reason(511), "Network Authentication Required");
+    assert_string_equal(ln_head_reason(512), "Unknown");
     assert_string_equal(ln_head_reason(0), "Unknown");
     assert_string_equal(ln_head_reason(418), "Unknown");
     assert_string_equal(ln_head_reason(UINT32_MAX), "Unknown");

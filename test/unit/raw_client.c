@@ -188,5 +188,5 @@ raw_frame raw_read_frame(int fd)
 uint16_t raw_close_code(raw_frame f)
 {
     assert_int_equal(f.first, 0x88);
-    return f.size < 2 ? 0 : (uint16_t)(f.payload[0] << 8 | f.payload[1]);
+    return (uint16_t)(f.size < 2 ? 0 : f.payload[0] << 8 | f.payload[1]);
 }

@@ -824,11 +824,17 @@ static void some_key_updates_are_fine_and_a_flood_is_not(void **state)
     raw_client(&r, loop, world.server, "a.test");
     assert_int_equal(raw_handshake(&r), 1);
     test_until(loop, r.end.opens == 1);
-    assert_true(send_key_updates(&r, LN_TLS_RARE_BURST - 2));
+    assert_true(send_key_updates(&r, LN_TLS_RARE_BURST));
     raw_write(&r, 100);
     test_until(loop, r.end.got == 100);
     test_end_queue(&r.end, 100);
     assert_int_equal(raw_read(&r, bytes, 100), 100);
+
+    usleep(1000000 / LN_TLS_RARE_PER_SECOND + 50000); /* one more is due */
+    assert_int_equal(ln_loop_turn(loop, 0), 0);
+    assert_true(send_key_updates(&r, 1));
+    test_rest(loop);
+    assert_int_equal(r.end.ends, 0);
 
     send_key_updates(&r, 100000);
     expect_flood(&r);
@@ -1584,6 +1590,74 @@ static void options_that_make_no_sense_are_refused(void **state)
     assert_null(context);
 }
 
+static void identities_are_limited_in_number(void **state)
+{
+    (void)state;
+    static ln_tls_identity many[LN_TLS_IDENTITIES_MAX + 1];
+    const ln_tls_identity one = identity_of(&world.a, "a");
+    for (size_t i = 0; i <= LN_TLS_IDENTITIES_MAX; i++)
+        many[i] = one;
+    ln_tls_context *context = NULL;
+    ln_tls_options options = {.identities = many, .identity_count = LN_TLS_IDENTITIES_MAX + 1};
+    assert_int_equal(ln_tls_context_new_server(&options, NULL, &context, error_text), LN_ERR_INVALID);
+    options.identity_count = LN_TLS_IDENTITIES_MAX;
+    assert_int_equal(ln_tls_context_new_server(&options, NULL, &context, error_text), 0);
+    expect_success(context, world.client, "a.test");
+    ln_tls_context_unref(context);
+}
+
+/* A chain of `size` bytes or a little more: the leaf has so many names. */
+static ln_tls_context *server_with_names(size_t size)
+{
+    static char names[100000];
+    size_t n = (size_t)snprintf(names, sizeof names, "DNS:a.test");
+    for (unsigned i = 0; n < size; i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, ",DNS:%043u.names.test", i);
+    test_cert cert;
+    test_cert_make(&(test_cert_spec){.subject = "long", .names = names, .issuer = &world.authority}, &cert);
+    ln_tls_context *server = server_of(&cert, "long");
+    test_cert_fini(&cert);
+    return server;
+}
+
+static void a_chain_of_certificates_has_an_end(void **state)
+{
+    (void)state;
+    ln_tls_context *server = server_with_names(LN_TLS_CHAIN_MAX_BYTES - 4096);
+    expect_success(server, world.client, "a.test");
+    ln_tls_context_unref(server);
+
+    server = server_with_names(LN_TLS_CHAIN_MAX_BYTES + 4096);
+    ln_loop *loop = test_loop(NULL);
+    test_link l;
+    test_link_open(&l, loop, server, world.client, "a.test");
+    test_until(loop, l.client.ends == 1);
+    assert_int_equal(l.client.end_err, LN_ERR_TLS);
+    assert_string_equal(ln_stream_tls_error(&l.client.stream), "excessive message size");
+    test_link_close(&l);
+    ln_loop_free(loop);
+    ln_tls_context_unref(server);
+}
+
+static void what_a_deaf_peer_makes_us_keep_is_bounded(void **state)
+{
+    (void)state;
+    ln_loop *loop = test_loop(NULL);
+    raw r;
+    raw_client(&r, loop, world.server, "a.test");
+    assert_int_equal(raw_handshake(&r), 1);
+    test_until(loop, r.end.opens == 1);
+    test_end_queue(&r.end, 64 << 20);
+    test_until(loop, ln_stream_is_sending(&r.end.stream));
+    test_rest(loop);
+    const size_t queued = ln_stream_queued(&r.end.stream);
+    assert_true(queued >= LN_TLS_QUEUE_MAX_BYTES);
+    assert_true(queued < LN_TLS_QUEUE_MAX_BYTES + SSL3_RT_MAX_PACKET_SIZE); /* the last record may stick out */
+    assert_true(r.end.sent < 16 << 20);
+    raw_close(&r);
+    ln_loop_free(loop);
+}
+
 static void keys_may_be_locked_and_boxed(void **state)
 {
     (void)state;
@@ -1647,6 +1721,9 @@ int main(void)
         unit(an_idle_session_keeps_no_buffer),
         unit(files_that_cannot_be_used_are_named),
         unit(options_that_make_no_sense_are_refused),
+        unit(identities_are_limited_in_number),
+        unit(a_chain_of_certificates_has_an_end),
+        unit(what_a_deaf_peer_makes_us_keep_is_bounded),
         unit(keys_may_be_locked_and_boxed),
     };
     return cmocka_run_group_tests(tests, make_world, end_world);
