@@ -113,11 +113,12 @@ export class Transcript {
   }
 
   #trim() {
+    const { scrollTop } = this.#view; // before the browser cuts it to what is left
     const before = this.#list.offsetHeight;
     this.#list.firstElementChild.remove();
     this.#list.firstElementChild.classList.remove('follows');
     if (!this.#isAtEnd)
-      this.#view.scrollTop -= before - this.#list.offsetHeight;
+      this.#view.scrollTop = scrollTop - (before - this.#list.offsetHeight);
   }
 
   #follow() {

@@ -256,6 +256,7 @@ static bool wait_for_input(void *arg)
     const int rc = ln_loop_watch_fd(s->loop, STDIN_FILENO, note_readable, s, &watch);
     if (rc < 0) {
         fail(s, "cannot watch standard input");
+        leave(s);
         return false;
     }
     while (!s->is_readable && !is_done(s))
@@ -391,6 +392,8 @@ static void send_input(session *s)
             fail(s, "a line of input is longer than --max-message");
         else if (rc < 0)
             fail(s, "cannot read standard input");
+        if (rc < 0)
+            leave(s);
         if (rc <= 0)
             return;
         send_typed(s, text);

@@ -322,7 +322,7 @@ static void on_flush(ln_sock *sock)
     ln_tls *const t = of(sock);
     if (!t->is_paused && has_kept(t))
         proceed(t);
-    if (!t->is_paused && (t->held.bytes == 0 || t->has_end) && !is_closing(t))
+    if (!t->is_paused && !is_closing(t)) /* then proceed() has left nothing */
         ln_sock_resume(sock);
     settle(t);
     if (t->wants_flush && !is_closing(t)) {

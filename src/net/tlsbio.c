@@ -52,7 +52,7 @@ static int transport_write(BIO *bio, const char *buffer, int size)
     ln_tls *const t = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     if (t->is_shut)
-        return size; /* an answer to what the peer still sends: it has our close_notify, and there is no way to it */
+        return size; /* a handshake that we gave up goes on arriving; there is no way to its peer any more */
     t->is_starved = ln_chain_append(&t->out, &t->loop->pool, buffer, (size_t)size) < 0;
     return t->is_starved ? -1 : size;
 }

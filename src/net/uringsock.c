@@ -158,14 +158,14 @@ bool ln_uring_end(ln_sock *s)
     if (s->io_flags & LN_URING_CANCELLED)
         return false;
 
-    struct io_uring_sqe *const sqe = prepare_cancel(s);
-    if (!sqe)
+    /*
+     * A stream's operations end by themselves once the socket is shut down. Cancelling them by descriptor would have the
+     * kernel look through all operations of the ring: 18,000 connections that end together took it seconds.
+     */
+    if (ln_sock_kind(s) == LN_SOCK_STREAM)
+        shutdown(s->fd, SHUT_RDWR);
+    else if (!prepare_cancel(s)) /* a watched descriptor may have other watchers */
         return false;
-    if (ln_sock_kind(s) == LN_SOCK_STREAM) {
-        sqe->addr = 0; /* receiving and sending at once; a watched descriptor may have other watchers */
-        sqe->fd = s->fd;
-        sqe->cancel_flags = IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL;
-    }
     s->io_flags |= LN_URING_CANCELLED;
     return false;
 }

@@ -249,7 +249,10 @@ static void we_compress_as_the_rfc_shows(void **state)
     ours_compress(&o, (const uint8_t *)"Hello", 5, 5);
     assert_int_equal(o.out.size, 5);
     assert_memory_equal(o.out.data, "\xf2\x00\x11\x00\x00", 5);
-    ours_compress(&o, NULL, 0, 1);
+    o.out.size = 0;
+    assert_int_equal(ln_deflate_compress(o.z, NULL, 0, false, &o.out), 0);
+    assert_int_equal(o.out.size, 0);
+    assert_int_equal(ln_deflate_compress(o.z, NULL, 0, true, &o.out), 0);
     assert_int_equal(o.out.size, 1);
     assert_memory_equal(o.out.data, "\x00", 1);
     ours_fini(&o);
@@ -388,11 +391,52 @@ static void whole_messages_inflate_as_pieces_do(void **state)
         peer_deflate_raw(&p, text, n, Z_FINISH); /* final: not for libdeflate */
         assert_inflates(&o, p.data, p.size, SIZE_MAX, text, n);
         deflateReset(&p.out);
+        memset(p.data + p.size, 0xff, 20); /* and with no block after that */
+        assert_int_equal(ours_inflate(&o, p.data, p.size + 20, SIZE_MAX, SIZE_MAX),
+                         LN_ERR_ENCODING);
+        ln_deflate_free(o.z);
+        o.z = ln_deflate_new(o.pool, &(ln_pmd_params){true, true, 15, 15}, true, LEVEL);
     }
     peer_deflate(&p, write_text(ZEROS, MIB), MIB); /* more than it has room for */
     assert_inflates(&o, p.data, p.size, SIZE_MAX, text, MIB);
     ours_fini(&o);
     peer_fini(&p);
+}
+
+/* The second piece begins with a block and could be inflated alone: it must not be. */
+static void a_last_piece_is_no_whole_message(void **state)
+{
+    (void)state;
+    ours o;
+    peer p;
+    ours_init(&o, 15, false);
+    peer_init(&p, 15, true);
+    peer_deflate_raw(&p, write_text(NOISE, 5000), 2000, Z_SYNC_FLUSH);
+    assert_int_equal(ln_deflate_inflate(o.z, p.data, p.size, false, &o.out, SIZE_MAX), 0);
+    peer_deflate(&p, text + 2000, 3000);
+    assert_int_equal(ln_deflate_inflate(o.z, p.data, p.size, true, &o.out, SIZE_MAX), 0);
+    assert_int_equal(o.out.size, 5000);
+    assert_memory_equal(o.out.data, text, 5000);
+    assert_int_equal(ln_deflate_memory(o.z), 0); /* and with it the message was over */
+    ours_fini(&o);
+    peer_fini(&p);
+}
+
+/* All that a piece holds comes out with it, not with the next. */
+static void no_output_waits_for_the_next_piece(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= MIB; n = n * 3 + 1) {
+        ours o;
+        peer p;
+        ours_init(&o, 15, false);
+        peer_init(&p, 15, false);
+        peer_deflate(&p, write_text(ZEROS, n), n);
+        assert_int_equal(ln_deflate_inflate(o.z, p.data, p.size, false, &o.out, SIZE_MAX), 0);
+        assert_int_equal(o.out.size, n);
+        ours_fini(&o);
+        peer_fini(&p);
+    }
 }
 
 /* ---- limits ---- */
@@ -410,14 +454,35 @@ static void the_limit_is_exact(void **state)
                 ours_init(&o, 15, false);
                 peer_init(&p, 15, false);
                 peer_deflate(&p, write_text(kind, n), n);
-                assert_int_equal(ours_inflate(&o, p.data, p.size, step, n), 0);
-                assert_int_equal(o.out.size, n);
+                for (int again = 0; again < 2; again++) { /* it begins anew with each message */
+                    assert_int_equal(ours_inflate(&o, p.data, p.size, step, n), 0);
+                    assert_int_equal(o.out.size, n);
+                }
                 assert_int_equal(ours_inflate(&o, p.data, p.size, step, n - 1), LN_ERR_TOO_BIG);
                 assert_true(o.out.size <= n - 1 && o.out.capacity <= n);
                 ours_fini(&o);
                 peer_fini(&p);
             }
         }
+    }
+}
+
+static void the_buffer_grows_no_further_than_the_limit(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {1100, 9900, 3000, 9999, 10000};
+    for (size_t step = 10; step < SIZE_MAX / 10000; step *= 10000) {
+        ours o;
+        peer p;
+        ours_init(&o, 15, false);
+        peer_init(&p, 15, false);
+        for (size_t i = 0; i < LN_ARRAY_SIZE(lengths); i++) {
+            peer_deflate(&p, write_text(NOISE, lengths[i]), lengths[i]);
+            assert_int_equal(ours_inflate(&o, p.data, p.size, step, 10000), 0);
+            assert_true(o.out.capacity <= 10000);
+        }
+        ours_fini(&o);
+        peer_fini(&p);
     }
 }
 
@@ -513,6 +578,10 @@ static void data_that_is_no_deflate_stream_is_refused(void **state)
     assert_refused("\xf3\x48\xcd\xc9\xc9\x07\x00Hello", 12);
     /* the tail was not removed */
     assert_refused("\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff", 11);
+    /* 16 bits of the tail are letters, 15 end the block, and one is left */
+    assert_refused("\x04\xe0\xd1\x92\x24\x49\x92\x24\xcb\x7e\x2b\x12"
+                   "\x8b\x9a\x47\x56\xcf\x9e\xfb\xff\x6f\x17\x02",
+                   23);
     /* not compressed at all */
     assert_refused("Hello", 5);
     assert_refused("\xff\xff\xff\xff\xff", 5);
@@ -618,6 +687,41 @@ static void a_message_without_takeover_holds_no_context_afterwards(void **state)
     ours_fini(&o);
 }
 
+static void connections_of_one_pool_keep_their_own_windows(void **state)
+{
+    (void)state;
+    static const uint8_t bits[] = {15, 9, 12};
+    ours o;
+    ours_init(&o, 15, false);
+    write_text(WORDS, 60000);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < LN_ARRAY_SIZE(bits); i++) {
+            const ln_pmd_params params = {true, true, bits[i], bits[i]};
+            peer p;
+            ln_deflate_free(o.z);
+            o.z = ln_deflate_new(o.pool, &params, true, LEVEL);
+            peer_init(&p, bits[i], false);
+            both_ways(&o, &p, text, 60000, 1000);
+            peer_fini(&p);
+        }
+    }
+    ours_fini(&o);
+}
+
+static void the_pool_keeps_no_large_scratch_buffer(void **state)
+{
+    (void)state;
+    ours o;
+    peer p;
+    ours_init(&o, 15, false);
+    peer_init(&p, 15, false);
+    peer_deflate(&p, write_text(NOISE, MIB), MIB);
+    assert_inflates(&o, p.data, p.size, SIZE_MAX, text, MIB);
+    assert_true(ln_zpool_memory(o.pool) <= LN_ZPOOL_SCRATCH_KEPT_BYTES);
+    ours_fini(&o);
+    peer_fini(&p);
+}
+
 static void the_pool_is_bounded_and_can_be_emptied(void **state)
 {
     (void)state;
@@ -692,6 +796,7 @@ static void an_idle_connection_gives_memory_back_and_goes_on(void **state)
         if (cases[i].sent == 1024)
             assert_true(p.size < 100);
         assert_inflates(&o, p.data, p.size, SIZE_MAX, text, cases[i].sent);
+        assert_in_range(ln_deflate_memory(o.z), 39 * 1024, 40 * 1024); /* the window counts once */
         both_ways(&o, &p, write_text(WORDS, 5000), 5000, 700);
         ours_fini(&o);
         peer_fini(&p);
@@ -837,6 +942,38 @@ static int one_life(const ln_allocator *alloc, void *user)
     return rc;
 }
 
+/* The buffer cannot grow while half of a long message is in it. */
+static void a_message_that_failed_halfway_is_never_referred_to(void **state)
+{
+    (void)state;
+    enum { LONG = 100000 };
+    size_t failed = 0;
+    for (size_t more = 0;; more++) {
+        ours o;
+        peer p;
+        ours_init(&o, 15, true);
+        peer_init(&p, 15, true);
+        both_ways(&o, &p, write_text(WORDS, 1000), 1000, SIZE_MAX);
+        o.fa.fail_at = o.fa.calls + more;
+        o.out.size = 0;
+        const int rc = ln_deflate_compress(o.z, write_text(NOISE, LONG), LONG, true, &o.out);
+        failing_alloc_allow(&o.fa);
+        if (rc == 0) {
+            ours_fini(&o);
+            peer_fini(&p);
+            break;
+        }
+        failed++;
+        assert_int_equal(rc, LN_ERR_NOMEM);
+        assert_int_equal(o.out.size, 0);
+        both_ways(&o, &p, text, LONG, SIZE_MAX);
+        both_ways(&o, &p, text, 1000, SIZE_MAX);
+        ours_fini(&o);
+        peer_fini(&p);
+    }
+    assert_true(failed >= 3);
+}
+
 static void every_failing_allocation_is_survived(void **state)
 {
     (void)state;
@@ -857,7 +994,10 @@ int main(void)
         cmocka_unit_test(eight_bits_inflate),
         cmocka_unit_test(the_client_uses_the_other_half_of_the_parameters),
         cmocka_unit_test(whole_messages_inflate_as_pieces_do),
+        cmocka_unit_test(a_last_piece_is_no_whole_message),
+        cmocka_unit_test(no_output_waits_for_the_next_piece),
         cmocka_unit_test(the_limit_is_exact),
+        cmocka_unit_test(the_buffer_grows_no_further_than_the_limit),
         cmocka_unit_test(the_limit_counts_what_the_caller_took_away),
         cmocka_unit_test(a_bomb_stops_at_the_limit_with_bounded_memory),
         cmocka_unit_test(data_that_is_no_deflate_stream_is_refused),
@@ -866,6 +1006,8 @@ int main(void)
         cmocka_unit_test(many_final_blocks_cost_no_memory),
         cmocka_unit_test(a_lent_context_knows_nothing_of_its_last_borrower),
         cmocka_unit_test(a_message_without_takeover_holds_no_context_afterwards),
+        cmocka_unit_test(connections_of_one_pool_keep_their_own_windows),
+        cmocka_unit_test(the_pool_keeps_no_large_scratch_buffer),
         cmocka_unit_test(the_pool_is_bounded_and_can_be_emptied),
         cmocka_unit_test(steady_traffic_allocates_nothing),
         cmocka_unit_test(an_idle_connection_gives_memory_back_and_goes_on),
@@ -873,6 +1015,7 @@ int main(void)
         cmocka_unit_test(what_was_forgotten_need_not_be_sent),
         cmocka_unit_test(a_shared_frame_serves_every_window_of_its_bits_or_more),
         cmocka_unit_test(no_block_that_we_send_is_final),
+        cmocka_unit_test(a_message_that_failed_halfway_is_never_referred_to),
         cmocka_unit_test(every_failing_allocation_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

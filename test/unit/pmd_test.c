@@ -222,6 +222,8 @@ static void fields_that_do_not_parse_are_errors(void **state)
 {
     (void)state;
     static const char *const values[] = {
+        ";a",
+        ";a=b, " PMD,
         PMD ";",
         PMD "; ;x",
         PMD "; =1",

@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "net/tls.h"
+#include "net/tlsinner.h"
 #include "test_certs.h"
 
 /* Who there is in this world. */
@@ -792,6 +792,26 @@ static void renegotiation_is_refused(void **state)
     ln_loop_free(loop);
 }
 
+static void a_servers_wish_to_renegotiate_is_refused_too(void **state)
+{
+    (void)state;
+    ln_loop *loop = test_loop(NULL);
+    raw r;
+    uint8_t byte;
+    raw_server(&r, loop, world.client);
+    SSL_set_max_proto_version(r.ssl, TLS1_2_VERSION);
+    assert_int_equal(raw_handshake(&r), 1);
+    test_until(loop, r.end.opens == 1);
+    assert_int_equal(SSL_renegotiate(r.ssl), 1);
+    assert_int_equal(SSL_do_handshake(r.ssl),
+                     1); /* a HelloRequest: answered with an alert, which is fatal for a server */
+    assert_int_equal(raw_read(&r, &byte, 1), -1);
+    assert_int_equal(ERR_GET_REASON(ERR_peek_error()), SSL_R_NO_RENEGOTIATION);
+    raw_ignore_errors();
+    raw_close(&r);
+    ln_loop_free(loop);
+}
+
 /* What the end of a connection says after `count` of something that costs us work and brings no data. */
 static void expect_flood(raw *r)
 {
@@ -1258,22 +1278,22 @@ static void both_may_say_goodbye_at_once(void **state)
     ln_loop_free(loop);
 }
 
-static void an_answer_owed_after_our_fin_goes_nowhere(void **state)
+static void shutting_down_during_the_handshake_ends_it(void **state)
 {
     (void)state;
     ln_loop *loop = test_loop(NULL);
-    raw r;
-    raw_client(&r, loop, world.server, "a.test");
-    assert_int_equal(raw_handshake(&r), 1);
-    test_until(loop, r.end.opens == 1);
-    ln_stream_shutdown(&r.end.stream);
-    test_rest(loop);
-    assert_int_equal(SSL_key_update(r.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
-    assert_int_equal(SSL_do_handshake(r.ssl), 1);
-    raw_write(&r, 500);
-    test_until(loop, r.end.got == 500);
-    assert_int_equal(r.end.ends, 0);
-    raw_close(&r);
+    test_link l;
+    test_link_open(&l, loop, world.server, world.client, "a.test");
+    ln_stream_shutdown(
+        &l.server.stream); /* what it still has to say to the ClientHello goes nowhere */
+    test_until(loop, l.client.ends == 1);
+    assert_int_equal(l.client.end_err, LN_ERR_TLS);
+    assert_string_equal(ln_stream_tls_error(&l.client.stream),
+                        "the peer closed the connection during the TLS handshake");
+    ln_stream_shutdown(&l.client.stream);
+    test_until(loop, l.server.ends == 1);
+    assert_int_equal(l.server.opens, 0);
+    test_link_close(&l);
     ln_loop_free(loop);
 }
 
@@ -1599,7 +1619,8 @@ static void identities_are_limited_in_number(void **state)
         many[i] = one;
     ln_tls_context *context = NULL;
     ln_tls_options options = {.identities = many, .identity_count = LN_TLS_IDENTITIES_MAX + 1};
-    assert_int_equal(ln_tls_context_new_server(&options, NULL, &context, error_text), LN_ERR_INVALID);
+    assert_int_equal(ln_tls_context_new_server(&options, NULL, &context, error_text),
+                     LN_ERR_INVALID);
     options.identity_count = LN_TLS_IDENTITIES_MAX;
     assert_int_equal(ln_tls_context_new_server(&options, NULL, &context, error_text), 0);
     expect_success(context, world.client, "a.test");
@@ -1614,7 +1635,8 @@ static ln_tls_context *server_with_names(size_t size)
     for (unsigned i = 0; n < size; i++)
         n += (size_t)snprintf(names + n, sizeof names - n, ",DNS:%043u.names.test", i);
     test_cert cert;
-    test_cert_make(&(test_cert_spec){.subject = "long", .names = names, .issuer = &world.authority}, &cert);
+    test_cert_make(&(test_cert_spec){.subject = "long", .names = names, .issuer = &world.authority},
+                   &cert);
     ln_tls_context *server = server_of(&cert, "long");
     test_cert_fini(&cert);
     return server;
@@ -1652,9 +1674,41 @@ static void what_a_deaf_peer_makes_us_keep_is_bounded(void **state)
     test_rest(loop);
     const size_t queued = ln_stream_queued(&r.end.stream);
     assert_true(queued >= LN_TLS_QUEUE_MAX_BYTES);
-    assert_true(queued < LN_TLS_QUEUE_MAX_BYTES + SSL3_RT_MAX_PACKET_SIZE); /* the last record may stick out */
+    assert_true(queued < LN_TLS_QUEUE_MAX_BYTES +
+                             SSL3_RT_MAX_PACKET_SIZE); /* the last record may stick out */
     assert_true(r.end.sent < 16 << 20);
     raw_close(&r);
+    ln_loop_free(loop);
+}
+
+static void pause_and_note(test_end *e)
+{
+    ln_stream_pause(&e->stream);
+    e->user = e;
+}
+
+/* Each pause leaves ciphertext behind; the next bytes wait in the system until that is used up. */
+static void what_pauses_leave_behind_is_bounded(void **state)
+{
+    (void)state;
+    enum { BYTES = 8 << 20 };
+    ln_loop *loop = test_loop(NULL);
+    test_link l;
+    test_link_open(&l, loop, world.server, world.client, "a.test");
+    test_until(loop, l.server.opens == 1 && l.client.opens == 1);
+    l.server.after_recv = pause_and_note;
+    test_end_queue(&l.client, BYTES);
+    size_t most = 0;
+    for (int i = 0; i < TEST_TURNS_MAX && l.server.got < BYTES; i++) {
+        assert_int_equal(ln_loop_turn(loop, 0), 0);
+        most = ln_max_size(most, l.server.stream.tls->held.bytes);
+        if (l.server.user)
+            ln_stream_resume(&l.server.stream);
+        l.server.user = NULL;
+    }
+    assert_int_equal(l.server.got, BYTES);
+    assert_in_range(most, 1, LN_LOOP_RECV_BYTES);
+    test_link_close(&l);
     ln_loop_free(loop);
 }
 
@@ -1702,6 +1756,7 @@ int main(void)
         unit(a_ticket_of_another_context_means_a_full_handshake),
         unit(a_context_lives_as_long_as_its_sessions),
         unit(renegotiation_is_refused),
+        unit(a_servers_wish_to_renegotiate_is_refused_too),
         unit(some_key_updates_are_fine_and_a_flood_is_not),
         unit(a_flood_of_tickets_ends_a_client),
         unit(a_flood_of_hellos_ends_a_connection),
@@ -1714,7 +1769,7 @@ int main(void)
         unit(a_fin_without_goodbye_is_a_reset),
         unit(what_follows_a_goodbye_is_ignored),
         unit(both_may_say_goodbye_at_once),
-        unit(an_answer_owed_after_our_fin_goes_nowhere),
+        unit(shutting_down_during_the_handshake_ends_it),
         unit(an_altered_byte_ends_a_connection),
         unit(the_openssl_client_talks_to_our_server),
         unit(our_client_talks_to_the_openssl_server),
@@ -1724,6 +1779,7 @@ int main(void)
         unit(identities_are_limited_in_number),
         unit(a_chain_of_certificates_has_an_end),
         unit(what_a_deaf_peer_makes_us_keep_is_bounded),
+        unit(what_pauses_leave_behind_is_bounded),
         unit(keys_may_be_locked_and_boxed),
     };
     return cmocka_run_group_tests(tests, make_world, end_world);

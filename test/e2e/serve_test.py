@@ -1,0 +1,632 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""`linnet serve`: its paths, options and signals, seen by independent clients (python3-websockets, http.client).
+
+Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the program,
+build/release/linnet by default; arguments select tests whose names contain one of them.
+"""
+import asyncio
+import http.client
+import json
+import os
+import re
+import select
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+try:
+    import websockets
+except ImportError:
+    print("not ok - prerequisites: python3-websockets is missing (for %s)" % sys.executable)
+    sys.exit(1)
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
+PATIENCE = 20  # seconds, for anything that should happen soon
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def same(what, got, wanted):
+    if got != wanted:
+        raise AssertionError("%s is %s, not %s" % (what, repr(got)[:300], repr(wanted)[:300]))
+
+
+def holds(what, text, part):
+    if part not in text:
+        raise AssertionError("%s lacks %r: %s" % (what, part, repr(text)[-400:]))
+
+
+def true(what, value):
+    if not value:
+        raise AssertionError("not so: " + what)
+
+
+class Server:
+    """A running `linnet serve`; with no --listen among `args`, on a free port."""
+
+    def __init__(self, *args, lines=1):
+        if not any(a.startswith("--listen") for a in args):
+            args = ("--listen", "127.0.0.1:0") + args
+        self.process = subprocess.Popen([LINNET, "serve", *args], stderr=subprocess.PIPE)
+        self.log = ""
+        self.announced = [self.line() for _ in range(lines)]
+        ports = [re.search(r":(\d+)/ ", line) for line in self.announced]
+        self.ports = [int(match.group(1)) if match else None for match in ports]
+        self.port = self.ports[0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stderr.close()
+
+    def line(self):
+        """The next line on standard error."""
+        end = time.monotonic() + PATIENCE
+        while "\n" not in self.log:
+            if not select.select([self.process.stderr], [], [], max(0, end - time.monotonic()))[0]:
+                raise AssertionError("it says nothing more than %r" % self.log)
+            data = os.read(self.process.stderr.fileno(), 65536)
+            if not data:
+                raise AssertionError("it ended, saying %r" % self.log)
+            self.log += data.decode("utf-8", "replace")
+        line, self.log = self.log.split("\n", 1)
+        return line
+
+    def wait(self):
+        return self.process.wait(PATIENCE)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def get(self, path, method="GET"):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.request(method, path)
+        answer = connection.getresponse()
+        answer.body = answer.read()
+        connection.close()
+        return answer
+
+    def url(self, path):
+        return "ws://127.0.0.1:%d%s" % (self.port, path)
+
+
+def run_async(coroutine):
+    return asyncio.run(asyncio.wait_for(coroutine, 3 * PATIENCE))
+
+
+def connect(url, **more):
+    return websockets.connect(url, **dict(dict(max_size=None, ping_interval=None), **more))
+
+
+def soon(future):
+    return asyncio.wait_for(future, PATIENCE)
+
+
+# ------------------------------------------------------------------------------------------------ usage
+
+
+def refused(*args):
+    return subprocess.run([LINNET, "serve", *args], capture_output=True, timeout=PATIENCE, text=True)
+
+
+@test
+def wrong_words_exit_with_2_and_a_hint():
+    for args in (["--port", "80"], ["--listen"], ["--workers", "0"], ["--workers", "many"], ["--io", "kqueue"],
+                 ["--drain", "soon"], ["--max-message", "1X"], ["operand"], ["--listen-tls", ":0"], ["--tls-cert", "x"],
+                 ["--tls-key", "x"], ["--log-level", "loud"]):
+        done = refused(*args)
+        same("exit code of %s" % args, done.returncode, 2)
+        holds("the message", done.stderr, "Try: linnet serve --help")
+        same("standard output", done.stdout, "")
+
+
+@test
+def what_cannot_be_listened_on_exits_with_1():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        for bad in (address, "127.0.0.1:99999", "192.0.2.1:8080", "nonsense"):
+            done = refused("--listen", bad)
+            same("exit code of " + bad, done.returncode, 1)
+            holds("the message", done.stderr, "cannot listen on " + bad)
+
+
+@test
+def a_folder_that_is_not_there_exits_with_1():
+    done = refused("--listen", "127.0.0.1:0", "--static", "/nonexistent")
+    same("exit code", done.returncode, 1)
+    holds("the message", done.stderr, "/nonexistent")
+
+
+@test
+def the_program_explains_itself():
+    def said(*args):
+        done = subprocess.run([LINNET, *args], capture_output=True, text=True, timeout=PATIENCE)
+        return done.returncode, done.stdout, done.stderr
+
+    for args in (["--help"], ["help"], ["-h"]):
+        code, out, _ = said(*args)
+        same("exit code", code, 0)
+        for verb in ("serve", "connect", "version"):
+            holds("the list", out, "  " + verb)
+    for args in (["serve", "--help"], ["help", "serve"], ["--help", "serve"]):
+        code, out, _ = said(*args)
+        same("exit code", code, 0)
+        holds("the help", out, "Usage: linnet serve")
+    for args in (["version"], ["--version"], ["-V"]):
+        code, out, _ = said(*args)
+        same("exit code", code, 0)
+        true("version first", re.match(r"linnet \d+\.\d+\.\d+\n", out))
+        holds("back ends", out, "epoll")
+    same("without a command", said()[0], 2)
+    code, out, err = said("swerve")
+    same("exit code", code, 2)
+    holds("the message", err, '"swerve"')
+    same("help for nothing", said("help", "swerve")[0], 2)
+
+
+# ------------------------------------------------------------------------------------------------ paths
+
+
+@test
+def it_announces_where_it_serves():
+    with Server("--workers", "2", "--io", "epoll") as s:
+        true(s.announced[0], re.fullmatch(r"linnet \S+ serving http://127\.0\.0\.1:\d+/ \(2 workers, epoll\)",
+                                          s.announced[0]))
+    with Server("--workers", "1", "--listen", "127.0.0.1:0", "--listen=[::1]:0", lines=2) as s:
+        holds("the second listener", s.announced[1], "http://[::1]:")
+        holds("one worker", s.announced[1], "(1 worker, ")
+
+
+@test
+def health_and_ready_answer():
+    with Server() as s:
+        for path, status in (("/health", "ok"), ("/ready", "ready")):
+            answer = s.get(path)
+            same("status", answer.status, 200)
+            same("type", answer.getheader("Content-Type"), "application/json")
+            same("body", json.loads(answer.body), {"status": status})
+            same("HEAD", (s.get(path, "HEAD").status, s.get(path, "HEAD").body), (200, b""))
+            refusal = s.get(path, "POST")
+            same("POST", refusal.status, 405)
+            same("Allow", refusal.getheader("Allow"), "GET, HEAD")
+        same("another path", s.get("/nothing").status, 404)
+
+
+@test
+def files_are_served_below_the_folder_only():
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in (("index.html", "<h1>hello</h1>"), ("app.js", "1"), (".hidden", "no")):
+            with open(os.path.join(folder, name), "w") as file:
+                file.write(text)
+        with Server("--static", folder) as s:
+            same("index", s.get("/").body, b"<h1>hello</h1>")
+            holds("type", s.get("/app.js").getheader("Content-Type"), "javascript")
+            same("hidden", s.get("/.hidden").status, 404)
+            true("outside", s.get("/../../../etc/passwd").status in (400, 404))
+            same("the server's own paths stay", s.get("/health").status, 200)
+
+
+@test
+def echo_sends_back_what_comes():
+    async def talk(s):
+        async with connect(s.url("/echo"), subprotocols=["chat"]) as ws:
+            same("no subprotocol", ws.subprotocol, None)
+            true("compressed", any("PerMessageDeflate" in type(e).__name__ for e in ws.extensions))
+            for message in ("", "text", "z" * 100000, "Grüße 🐦", b"", b"\0\xff", os.urandom(200000)):
+                await ws.send(message)
+                same("echo", await soon(ws.recv()), message)
+
+    with Server() as s:
+        run_async(talk(s))
+
+
+@test
+def echo_takes_64_mib_and_70000_fragments():
+    async def talk(s):
+        async with connect(s.url("/echo"), compression=None) as ws:
+            big = os.urandom(64 << 20)
+            await ws.send(big)
+            true("64 MiB came back", await soon(ws.recv()) == big)
+            await ws.send(b"x" for _ in range(70000))
+            same("70,000 fragments", await soon(ws.recv()), b"x" * 70000)
+            await ws.send(b"y" * ((64 << 20) + 1))
+            try:
+                await soon(ws.recv())
+                raise AssertionError("a byte more than 64 MiB came back")
+            except websockets.ConnectionClosed as closed:
+                same("code", closed.code, 1009)
+
+    with Server("--workers", "1") as s:
+        run_async(talk(s))
+
+
+@test
+def echo_does_not_count_pings():
+    async def talk(s):
+        async with connect(s.url("/echo")) as ws:
+            for _ in range(2000):
+                await ws.ping()
+            await soon(await ws.ping())
+
+    with Server() as s:
+        run_async(talk(s))
+
+
+@test
+def a_client_that_does_not_read_its_echoes_is_not_read():
+    with Server("--workers", "1") as s, socket.create_connection(("127.0.0.1", s.port)) as c:
+        c.sendall(b"GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                  b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+        holds("the answer", c.recv(4096), b" 101 ")
+        frame = b"\x82\xfe\xff\xff\0\0\0\0" + bytes(65535)
+        c.settimeout(1.5)
+        sent = 0
+        try:
+            while sent < 256 << 20:
+                sent += c.send(frame[sent % len(frame):])
+        except socket.timeout:
+            pass
+        with open("/proc/%d/status" % s.process.pid) as status:
+            resident = int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1)) // 1024
+        true("held back after %d MiB" % (sent >> 20), sent < 64 << 20)
+        true("memory stayed small: %d MiB" % resident, resident < 64)
+        c.settimeout(PATIENCE)
+        received, feeder = 0, threading.Thread(target=c.sendall, args=(frame[sent % len(frame):],))
+        feeder.start()
+        complete = (sent // len(frame) + 1) * (65535 + 4)
+        while received < complete:
+            data = c.recv(1 << 20)
+            true("the connection lives", data)
+            received += len(data)
+        feeder.join()
+        same("all echoes came", received, complete)
+
+
+@test
+def rooms_fan_out_to_all_in_the_room():
+    async def talk(s):
+        async with connect(s.url("/rooms?room=red")) as ann, connect(s.url("/rooms?room=red")) as bob, \
+                connect(s.url("/rooms")) as cat, connect(s.url("/rooms?room=default")) as dan:
+            await ann.send("hello")
+            await ann.send(b"\x01\x02")
+            for who in (ann, bob):
+                same("text", await soon(who.recv()), "hello")
+                same("binary", await soon(who.recv()), b"\x01\x02")
+            await dan.send("meow")
+            for who in (cat, dan):
+                same("the default room", await soon(who.recv()), "meow")
+            await bob.send("end")
+            same("nothing from another room", (await soon(ann.recv()), await soon(bob.recv())), ("end", "end"))
+
+    with Server("--workers", "2") as s:
+        run_async(talk(s))
+
+
+@test
+def rooms_tell_who_is_there_to_who_asks():
+    async def presence(ws, count):
+        while True:
+            message = json.loads(await soon(ws.recv()))
+            same("type", message["type"], "presence")
+            same("room", message["room"], "red")
+            same("members", len(message["members"]), message["count"])
+            if message["count"] == count:
+                return sorted(member["name"] for member in message["members"])
+
+    async def talk(s):
+        async with connect(s.url("/rooms?room=red&presence=1&name=ann")) as ann:
+            same("alone", await presence(ann, 1), ["ann"])
+            async with connect(s.url("/rooms?room=red&name=bob")) as bob:
+                same("two", await presence(ann, 2), ["ann", "bob"])
+                await bob.send("hi")
+                same("who did not ask gets messages only", await soon(bob.recv()), "hi")
+                same("the other, too", await soon(ann.recv()), "hi")
+            same("alone again", await presence(ann, 1), ["ann"])
+
+    with Server("--workers", "2") as s:
+        run_async(talk(s))
+
+
+# ------------------------------------------------------------------------------------------------ options
+
+
+def upgrade_status(s, path, origin):
+    async def talk():
+        try:
+            async with connect(s.url(path), origin=origin):
+                return 101
+        except websockets.InvalidStatusCode as refusal:
+            return refusal.status_code
+
+    return run_async(talk())
+
+
+@test
+def other_origins_are_refused_unless_listed():
+    with Server() as s:
+        own = "http://127.0.0.1:%d" % s.port
+        for path in ("/echo", "/rooms"):
+            same("own", upgrade_status(s, path, own), 101)
+            same("none", upgrade_status(s, path, None), 101)
+            same("other", upgrade_status(s, path, "https://evil.example"), 403)
+    with Server("--origins", "https://a.example,https://b.example") as s:
+        for path in ("/echo", "/rooms"):
+            same("listed", upgrade_status(s, path, "https://b.example"), 101)
+            same("other", upgrade_status(s, path, "https://c.example"), 403)
+    with Server("--origins", "*") as s:
+        same("any", upgrade_status(s, "/rooms", "https://c.example"), 101)
+
+
+@test
+def max_message_limits_rooms():
+    async def talk(s):
+        async with connect(s.url("/rooms")) as ws:
+            await ws.send("x" * 1000)
+            same("at the limit", len(await soon(ws.recv())), 1000)
+            await ws.send("x" * 1001)
+            try:
+                await soon(ws.recv())
+                raise AssertionError("a message over the limit came back")
+            except websockets.ConnectionClosed as closed:
+                same("code", closed.code, 1009)
+
+    with Server("--max-message", "1000B") as s:
+        run_async(talk(s))
+
+
+@test
+def max_connections_answers_503():
+    async def talk(s):
+        async with connect(s.url("/echo")), connect(s.url("/echo")):
+            try:
+                async with connect(s.url("/echo")):
+                    raise AssertionError("a third connection was accepted")
+            except websockets.InvalidStatusCode as refusal:
+                same("status", refusal.status_code, 503)
+
+    with Server("--workers", "1", "--max-connections", "2") as s:
+        run_async(talk(s))
+
+
+@test
+def small_queues_are_possible():
+    with Server("--max-queue", "1K") as s:
+        same("it serves", s.get("/health").status, 200)
+
+
+@test
+def silent_clients_are_pinged_or_not():
+    def pings(*args):
+        with Server(*args) as s, socket.create_connection(("127.0.0.1", s.port)) as c:
+            c.sendall(b"GET /rooms HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                      b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+            holds("the answer", c.recv(4096), b" 101 ")
+            c.settimeout(1.5)
+            try:
+                return c.recv(4096)[:1] == b"\x89"
+            except socket.timeout:
+                return False
+
+    true("pinged", pings("--ping-interval", "300ms"))
+    true("not pinged", not pings("--ping-interval", "off"))
+
+
+@test
+def idle_clients_are_sent_away():
+    async def talk(s):
+        async with connect(s.url("/rooms")) as ws:
+            try:
+                await soon(ws.recv())
+            except websockets.ConnectionClosed as closed:
+                same("code", (closed.code, closed.reason), (1000, "idle"))
+
+    with Server("--idle", "300ms") as s:
+        run_async(talk(s))
+
+
+@test
+def unix_sockets_are_served():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "linnet.sock")
+        with Server("--listen", "unix:" + path) as s:
+            holds("the announcement", s.announced[0], "unix:" + path)
+            with socket.socket(socket.AF_UNIX) as c:
+                c.connect(path)
+                c.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                holds("the answer", c.recv(4096), b"200")
+
+
+# ------------------------------------------------------------------------------------------------ TLS
+
+
+def make_certificate(folder, name):
+    key, cert = os.path.join(folder, "server.key"), os.path.join(folder, "server.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-passout", "pass:open sesame", "-keyout", key,
+                    "-out", cert, "-days", "2", "-subj", "/CN=" + name, "-addext", "subjectAltName=DNS:localhost"],
+                   check=True, capture_output=True)
+    with open(os.path.join(folder, "passphrase"), "w") as file:
+        file.write("open sesame\n")
+    return cert, key
+
+
+def served_name(port):
+    """The common name in the certificate that the server shows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", port)) as c, context.wrap_socket(c) as tls:
+        der = tls.getpeercert(True)
+    shown = subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-subject"], input=der, capture_output=True)
+    return shown.stdout.decode().split("CN = ")[1].strip()
+
+
+async def echo_over_tls(port, cert):
+    context = ssl.create_default_context(cafile=cert)
+    async with connect("wss://localhost:%d/echo" % port, ssl=context) as ws:
+        await ws.send("secret")
+        same("echo", await soon(ws.recv()), "secret")
+
+
+@test
+def tls_serves_beside_plain_and_reloads():
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = make_certificate(folder, "first")
+        with Server("--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key,
+                    "--tls-passphrase-file", os.path.join(folder, "passphrase"), lines=2) as s:
+            holds("the announcement", s.announced[1], "https://127.0.0.1:")
+            run_async(echo_over_tls(s.ports[1], cert))
+            same("plain", s.get("/health").status, 200)
+            same("before", served_name(s.ports[1]), "first")
+            make_certificate(folder, "second")
+            s.signal(signal.SIGHUP)
+            holds("the answer to HUP", s.line(), "read again")
+            same("after", served_name(s.ports[1]), "second")
+            with open(cert, "w") as file:
+                file.write("rubbish")
+            s.signal(signal.SIGHUP)
+            while "stay as they were" not in s.line():
+                pass
+            same("after a bad one", served_name(s.ports[1]), "second")
+
+
+@test
+def pkcs12_is_served():
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = make_certificate(folder, "bag")
+        bag = os.path.join(folder, "server.p12")
+        subprocess.run(["openssl", "pkcs12", "-export", "-in", cert, "-inkey", key, "-passin", "pass:open sesame",
+                        "-passout", "pass:open sesame", "-out", bag], check=True, capture_output=True)
+        with Server("--listen-tls", "127.0.0.1:0", "--tls-pkcs12", bag, "--tls-passphrase-file",
+                    os.path.join(folder, "passphrase")) as s:
+            run_async(echo_over_tls(s.port, cert))
+
+
+@test
+def a_certificate_that_cannot_be_used_exits_with_1():
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = make_certificate(folder, "locked")
+        done = refused("--listen-tls", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key)
+        same("exit code", done.returncode, 1)
+        holds("the message", done.stderr, "cannot listen with TLS on 127.0.0.1:0")
+        done = refused("--listen-tls", "127.0.0.1:0", "--tls-cert", cert, "--tls-passphrase-file", "/nonexistent")
+        same("exit code", done.returncode, 1)
+        holds("the message", done.stderr, "/nonexistent")
+
+
+# ------------------------------------------------------------------------------------------------ signals
+
+
+@test
+def term_and_int_say_goodbye_with_1001():
+    async def talk(s, number):
+        async with connect(s.url("/echo")) as ws:
+            await ws.send("before")
+            same("echo", await soon(ws.recv()), "before")
+            s.signal(number)
+            try:
+                await soon(ws.recv())
+                raise AssertionError("a message came")
+            except websockets.ConnectionClosed as closed:
+                same("code", closed.code, 1001)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with Server("--workers", "2") as s:
+            run_async(talk(s, number))
+            same("exit code", s.wait(), 0)
+
+
+@test
+def while_it_drains_it_is_not_ready():
+    with Server("--workers", "1", "--drain", "5s") as s:
+        stubborn = socket.create_connection(("127.0.0.1", s.port))
+        stubborn.sendall(b"GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+        holds("the answer", stubborn.recv(4096), b" 101 ")
+        kept = http.client.HTTPConnection("127.0.0.1", s.port, timeout=PATIENCE)
+        kept.connect()
+        kept.request("GET", "/ready")
+        same("ready", (lambda a: (a.status, a.read()))(kept.getresponse())[0], 200)
+        kept.sock.sendall(b"GET /ready HTTP/1.1\r\nHost: x\r\n")  # begun before, ended while it drains
+        time.sleep(0.2)
+        s.signal(signal.SIGTERM)
+        holds("the announcement", s.line(), "draining")
+        time.sleep(0.2)
+        kept.sock.sendall(b"\r\n")
+        answer = kept.sock.recv(4096)
+        holds("not ready", answer, b" 503 ")
+        holds("the reason", answer, b"draining")
+        kept.close()
+        stubborn.close()
+        same("exit code", s.wait(), 0)
+
+
+@test
+def draining_ends_after_its_time_or_a_second_signal():
+    for again in (False, True):
+        with Server("--workers", "1", "--drain", "10s" if again else "700ms") as s:
+            stubborn = socket.create_connection(("127.0.0.1", s.port))
+            stubborn.sendall(b"GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+            holds("the answer", stubborn.recv(4096), b" 101 ")
+            began = time.monotonic()
+            s.signal(signal.SIGTERM)
+            holds("the announcement", s.line(), "draining")
+            if again:
+                time.sleep(0.3)
+                same("still there", s.process.poll(), None)
+                s.signal(signal.SIGINT)
+            same("exit code", s.wait(), 0)
+            true("in time", (0.25 if again else 0.6) < time.monotonic() - began < 4)
+            stubborn.close()
+
+
+# ------------------------------------------------------------------------------------------------ running them
+
+
+def missing():
+    if not os.access(LINNET, os.X_OK):
+        return "%s is not a program (build it, or set LINNET)" % LINNET
+    try:
+        subprocess.run(["openssl", "version"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "openssl is missing"
+    return None
+
+
+def attempt(function):
+    try:
+        function()
+    except Exception as error:  # any failure of a test is a result, not the end of the others
+        why = str(error) or traceback.format_exc(limit=1)
+        print("not ok - %s: %s" % (function.__name__, why.replace("\n", " | ")), flush=True)
+        return False
+    print("ok - %s" % function.__name__, flush=True)
+    return True
+
+
+if __name__ == "__main__":
+    lack = missing()
+    if lack is not None:
+        print("not ok - prerequisites: " + lack)
+        sys.exit(1)
+    chosen = [f for f in TESTS if len(sys.argv) < 2 or any(word in f.__name__ for word in sys.argv[1:])]
+    results = [attempt(f) for f in chosen]
+    sys.exit(0 if all(results) and results else 1)
