@@ -38,7 +38,7 @@ let gapAt = 0;
 
 const transcript = new Transcript({ view: $('log'), list: $('entries'), button: $('unseen'), buttonText: $('unseen-text') });
 const composer = new Composer({ form: $('composer'), field: $('text'), button: $('send'), hint: $('text-hint'), onSend: send });
-const panel = new Panel({ list: $('people'), count: $('count'), onRename: openNaming });
+const panel = new Panel({ region: $('people-region'), list: $('people'), count: $('count'), onRename: openNaming });
 const link = new Link({ url: address, onState: turn, onData: take });
 const status = new Status({ box: $('link'), text: $('link-text'), news: $('link-news'), now: $('link-now'), refuge: $('log'),
   onNow: () => link.wake() });

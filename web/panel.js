@@ -8,11 +8,13 @@ import { clean } from './nick.js';
 const SHOWN_MAX = 200; // people by name; the rest is a number
 
 export class Panel {
+  #region;
   #list;
   #count;
   #own;
 
-  constructor({ list, count, onRename }) {
+  constructor({ region, list, count, onRename }) {
+    this.#region = region;
     this.#list = list;
     this.#count = count;
     this.#own = make('button', 'me');
@@ -44,7 +46,7 @@ export class Panel {
       items.push(make('li', 'person more', `and ${more.toLocaleString()} more`));
     this.#showOwn(ownName);
     this.#list.replaceChildren(this.#list.firstElementChild, ...items);
-    this.#list.classList.toggle('stale', !isCurrent);
-    this.#count.textContent = isCurrent ? total.toLocaleString() : '';
+    this.#region.classList.toggle('stale', !isCurrent);
+    this.#count.textContent = total.toLocaleString();
   }
 }

@@ -31,6 +31,7 @@ export class Transcript {
   #buttonText;
   #isAtEnd = true;
   #unseen = 0;
+  #rest = 0;
   #last = null;         // {name, kind, at} of the newest entry
   #marked = new Map();  // id -> own entry
 
@@ -112,13 +113,17 @@ export class Transcript {
       this.#follow();
   }
 
+  // Heights have fractions of a pixel and scroll positions may not: what is left over is made up for later.
   #trim() {
     const { scrollTop } = this.#view; // before the browser cuts it to what is left
-    const before = this.#list.offsetHeight;
+    const before = this.#list.getBoundingClientRect().height;
     this.#list.firstElementChild.remove();
     this.#list.firstElementChild.classList.remove('follows');
-    if (!this.#isAtEnd)
-      this.#view.scrollTop = scrollTop - (before - this.#list.offsetHeight);
+    if (this.#isAtEnd)
+      return;
+    const lost = before - this.#list.getBoundingClientRect().height + this.#rest;
+    this.#rest = lost - Math.round(lost);
+    this.#view.scrollTop = scrollTop - Math.round(lost);
   }
 
   #follow() {

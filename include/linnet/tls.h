@@ -26,7 +26,7 @@ typedef struct ln_tls_identity {
 typedef struct ln_tls_options {
     const ln_tls_identity *identities; /* server: at least one, the first is the default; client: none or one */
     size_t identity_count;
-    const char *ca_file;     /* client: trust these instead of the system's; server: ask clients for a certificate */
+    const char *ca_file;     /* client: trust these instead of the system's; server: only for clients with a certificate of theirs */
     const char *server_name; /* client: name to send and verify; NULL = the URL's host */
     bool insecure;           /* client: do not verify the peer; for tests, and said so in the log */
 } ln_tls_options;

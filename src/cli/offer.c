@@ -72,7 +72,7 @@ static int read_secret(const char *path, char *secret, char *why)
 }
 
 /* Basic authentication (RFC 7617). */
-static int add_credentials(ln_offer *o, ln_connect_settings *set, char *why)
+static int add_credentials(ln_offer *o, ln_dial_settings *set, char *why)
 {
     if (set->auth_file != NULL) {
         const int rc = read_secret(set->auth_file, o->credentials, why);
@@ -99,7 +99,7 @@ static int add_credentials(ln_offer *o, ln_connect_settings *set, char *why)
     return 0;
 }
 
-static int add_tls(ln_offer *o, const ln_connect_settings *set, char *why)
+static int add_tls(ln_offer *o, const ln_dial_settings *set, char *why)
 {
     if (set->cert == NULL && (set->key != NULL || set->passphrase_file != NULL)) {
         snprintf(why, LN_OPTION_WHY_SIZE, "--key and --passphrase-file need --cert");
@@ -125,7 +125,7 @@ static int add_tls(ln_offer *o, const ln_connect_settings *set, char *why)
     return 0;
 }
 
-int ln_offer_init(ln_offer *o, ln_connect_settings *set, const char *url, char why[LN_OPTION_WHY_SIZE])
+int ln_offer_init(ln_offer *o, ln_dial_settings *set, const char *url, char why[LN_OPTION_WHY_SIZE])
 {
     *o = (ln_offer){
         .options =

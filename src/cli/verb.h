@@ -44,7 +44,7 @@ int ln_verb_misused(const ln_verb *verb, const char *sentence);
 void ln_verb_print_help(const ln_verb *verb, FILE *out);
 
 extern const ln_verb ln_serve_verb;
-extern const ln_verb ln_connect_verb;
+extern const ln_verb ln_dial_verb;
 extern const ln_verb ln_version_verb;
 
 #endif

@@ -202,7 +202,8 @@ static void tell_fault(ln_sock *s)
 
 static void stream_ready(ln_sock *s, uint32_t events)
 {
-    if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP) && s->flags & LN_SOCK_SENDING && !(s->flags & LN_SOCK_BROKEN))
+    const unsigned sending = s->flags & (LN_SOCK_SENDING | LN_SOCK_BROKEN | LN_SOCK_FAILED);
+    if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP) && sending == LN_SOCK_SENDING)
         send_again(s);
     if (events & (EPOLLIN | EPOLLERR | EPOLLHUP) && ln_sock_wants_input(s))
         receive(s);

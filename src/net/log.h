@@ -20,10 +20,11 @@
 #include "base/text.h"
 
 enum {
-    LN_LOG_LINE_MAX = 1024,  /* bytes; a pair that does not fit is left out, and "..." says so */
-    LN_LOG_VALUE_MAX = 256,  /* bytes of an escaped value; what is longer is cut with "..." */
-    LN_LOG_LINES_MAX = 100,  /* lines at warning or worse in any second, reports of suppression included */
-    LN_LOG_REPORT_MS = 1000  /* between two such reports */
+    LN_LOG_LINE_MAX = 1024, /* bytes; a pair that does not fit is left out, and "..." says so */
+    LN_LOG_VALUE_MAX = 256, /* bytes of an escaped value; what is longer is cut with "..." */
+    LN_LOG_LINES_MAX =
+        100, /* lines at warning or worse in any second, reports of suppression included */
+    LN_LOG_REPORT_MS = 1000 /* between two such reports */
 };
 
 typedef struct ln_log {
@@ -59,8 +60,8 @@ void ln_log_write(ln_log *log, enum ln_log_level level, uint64_t now_ms, const c
                   const ln_log_field *fields, unsigned count);
 
 /* ln_log_say(log, LN_LOG_WARN, now, "upgrade refused", ln_log_pair("path", path), ln_log_number("status", 403)) */
-#define ln_log_say(log, level, now_ms, message, ...)                               \
-    ln_log_write(log, level, now_ms, message, (const ln_log_field[]){__VA_ARGS__}, \
+#define ln_log_say(log, level, now_ms, message, ...)                                               \
+    ln_log_write(log, level, now_ms, message, (const ln_log_field[]){__VA_ARGS__},                 \
                  sizeof((const ln_log_field[]){__VA_ARGS__}) / sizeof(ln_log_field))
 
 /*

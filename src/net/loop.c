@@ -128,19 +128,23 @@ static bool reap_one(ln_sock *s)
 }
 
 /* Closed socks get on_closed; those the system still holds wait in `ending` for their completions. */
-static void reap(ln_loop *loop)
+static unsigned reap(ln_loop *loop)
 {
     ln_sock *lists[] = {loop->closing, loop->ending};
+    unsigned count = 0;
     loop->closing = loop->ending = NULL;
     for (unsigned i = 0; i < LN_ARRAY_SIZE(lists); i++) {
         for (ln_sock *s = lists[i], *next; s; s = next) {
             next = s->next;
-            if (!reap_one(s)) {
-                s->next = loop->ending;
-                loop->ending = s;
+            if (reap_one(s)) {
+                count++;
+                continue;
             }
+            s->next = loop->ending;
+            loop->ending = s;
         }
     }
+    return count;
 }
 
 static void flush_one(ln_sock *s)
@@ -160,28 +164,31 @@ static void flush_one(ln_sock *s)
     }
 }
 
-static void flush(ln_loop *loop)
+static unsigned flush(ln_loop *loop)
 {
     ln_sock *s = loop->corked;
+    unsigned count = 0;
     loop->corked = NULL;
     loop->corked_end = &loop->corked;
     for (ln_sock *next; s; s = next) {
         next = s->next;
         s->flags &= (uint8_t)~LN_SOCK_CORKED;
         flush_one(s);
+        count++;
     }
+    return count;
 }
 
-static void read_mail(ln_loop *loop)
+static unsigned read_mail(ln_loop *loop)
 {
+    unsigned count = 0;
     if (!ln_mailbox_look(&loop->mail))
-        return;
-    ln_letter *letter;
-    unsigned n = 0;
-    while (n++ < LN_LOOP_LETTERS_PER_TURN && (letter = ln_mailbox_take(&loop->mail)))
+        return 0;
+    for (ln_letter *letter; count < LN_LOOP_LETTERS_PER_TURN && (letter = ln_mailbox_take(&loop->mail)); count++)
         letter->handle(letter, loop);
-    if (n > LN_LOOP_LETTERS_PER_TURN)
+    if (count == LN_LOOP_LETTERS_PER_TURN)
         ln_mailbox_look_again(&loop->mail);
+    return count;
 }
 
 /* Is there anything that a turn would do without waiting? */
@@ -199,31 +206,31 @@ static int64_t until_timer_ms(const ln_loop *loop, uint64_t now_ms)
     return next_ms > now_ms ? (int64_t)(next_ms - now_ms) : 0;
 }
 
-static int turn(ln_loop *loop, int64_t timeout_ms)
+/* Phases 1 to 4; how many were called back. */
+static unsigned work(ln_loop *loop)
 {
-    ln_loop *const outer = current;
-    current = loop;
+    unsigned count = ln_wheel_advance(&loop->wheel, loop->now_ms);
+    count += read_mail(loop);
+    count += flush(loop);
+    return count + reap(loop);
+}
 
-    ln_wheel_advance(&loop->wheel, loop->now_ms);
-    read_mail(loop);
-    flush(loop);
-    reap(loop);
-
+/* Phases 5 and 6. */
+static int wait_and_dispatch(ln_loop *loop, int64_t timeout_ms)
+{
     if (timeout_ms != 0) {
         const int64_t timer_ms = has_work(loop) ? 0 : until_timer_ms(loop, loop->now_ms);
         if (timer_ms >= 0 && (timeout_ms < 0 || timer_ms < timeout_ms))
             timeout_ms = timer_ms;
     }
-    const int rc = loop->backend->wait(loop, timeout_ms);
-    current = outer;
-    return rc;
+    return loop->backend->wait(loop, timeout_ms);
 }
 
 /* Lets closed socks end. Gives up when the back end does, as io_uring's does on any thread but the loop's own. */
 static void drain(ln_loop *loop)
 {
     for (unsigned i = 0; i < DRAIN_TURNS && (loop->corked || loop->closing || loop->ending); i++) {
-        if (turn(loop, DRAIN_TURN_MS) < 0)
+        if (ln_loop_turn(loop, DRAIN_TURN_MS) < 0)
             break;
     }
 }
@@ -271,11 +278,20 @@ void ln_loop_free(ln_loop *loop)
 
 int ln_loop_run(ln_loop *loop)
 {
+    ln_loop *const outer = current;
     int rc = 0;
+    bool is_last = false;
+    current = loop;
     ln_loop_tick(loop);
-    while (rc == 0 && !atomic_exchange_explicit(&loop->stop, false, memory_order_acq_rel))
-        rc = turn(loop, -1);
-    return rc == 0 ? turn(loop, 0) : rc; /* what the last callbacks wanted still goes to the system */
+    while (rc == 0 && !is_last) {
+        /* What the last callbacks wanted still goes to the system. */
+        is_last = atomic_load_explicit(&loop->stop, memory_order_relaxed) &&
+                  atomic_exchange_explicit(&loop->stop, false, memory_order_acq_rel);
+        work(loop);
+        rc = wait_and_dispatch(loop, is_last ? 0 : -1);
+    }
+    current = outer;
+    return rc;
 }
 
 void ln_loop_stop(ln_loop *loop)
@@ -286,8 +302,13 @@ void ln_loop_stop(ln_loop *loop)
 
 int ln_loop_turn(ln_loop *loop, int timeout_ms)
 {
+    ln_loop *const outer = current;
+    current = loop;
     ln_loop_tick(loop); /* somebody else may have slept meanwhile */
-    return turn(loop, timeout_ms);
+    const unsigned count = work(loop);
+    const int rc = wait_and_dispatch(loop, count > 0 ? 0 : timeout_ms); /* the caller may have waited for just that */
+    current = outer;
+    return rc;
 }
 
 int ln_loop_fd(const ln_loop *loop)

@@ -18,9 +18,11 @@
 
 enum {
     LN_RESOLVE_ADDRESSES_MAX = 8,
-    LN_RESOLVE_HOST_MAX = 253,    /* characters: RFC 1035 2.3.4 without the root's dot */
-    LN_RESOLVE_THREADS_MAX = 16,  /* of the process: names that time out take 10 to 30 s, so that others must pass them */
-    LN_RESOLVE_WAITING_MAX = 4096 /* look-ups without a thread yet: a load test's clients may all start at once */
+    LN_RESOLVE_HOST_MAX = 253, /* characters: RFC 1035 2.3.4 without the root's dot */
+    LN_RESOLVE_THREADS_MAX =
+        16, /* of the process: names that time out take 10 to 30 s, so that others must pass them */
+    LN_RESOLVE_WAITING_MAX =
+        4096 /* look-ups without a thread yet: a load test's clients may all start at once */
 };
 
 typedef struct ln_resolve ln_resolve;
@@ -32,8 +34,8 @@ typedef struct ln_resolve ln_resolve;
  * loop is freed. LN_ERR_INVALID (empty or longer than a name can be), LN_ERR_NOMEM, LN_ERR_LIMIT (too many waiting).
  */
 int ln_resolve_start(ln_loop *loop, const char *host, uint16_t port,
-                     void (*done)(void *arg, int err, const ln_address *addresses, unsigned count), void *arg,
-                     ln_resolve **handle);
+                     void (*done)(void *arg, int err, const ln_address *addresses, unsigned count),
+                     void *arg, ln_resolve **handle);
 /* `done` will not be called; the thread ends by itself. Accepts NULL; from inside `done` it does nothing. */
 void ln_resolve_cancel(ln_resolve *handle);
 

@@ -56,7 +56,8 @@ const char *ln_stream_tls_error(const ln_stream *s);
 ln_span ln_stream_alpn(const ln_stream *s);
 
 /* tls.c's half of the functions here; nobody else calls them. */
-LN_NODISCARD int ln_tls_open(ln_stream *s, ln_loop *loop, int fd, ln_tls_context *context, const char *server_name);
+LN_NODISCARD int ln_tls_open(ln_stream *s, ln_loop *loop, int fd, ln_tls_context *context,
+                             const char *server_name);
 const char *ln_tls_error(const ln_tls *t);
 ln_span ln_tls_alpn(const ln_tls *t);
 size_t ln_tls_send(ln_tls *t, const ln_span *spans, int k);

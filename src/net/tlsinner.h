@@ -59,7 +59,8 @@ LN_NODISCARD int ln_tls_context_start(ln_tls_context *context, const char *serve
 /* tlsbio.c: the kind of BIO whose data is an ln_tls; NULL when out of memory. BIO_meth_free() after the last session. */
 BIO_METHOD *ln_tls_bio_new(void);
 /* For SSL_CTX_set_msg_callback(): counts the records that are no data. */
-void ln_tls_bio_on_record(int is_ours, int version, int type, const void *bytes, size_t n, SSL *ssl, void *arg);
+void ln_tls_bio_on_record(int is_ours, int version, int type, const void *bytes, size_t n, SSL *ssl,
+                          void *arg);
 
 extern const ln_bucket_rate ln_tls_bio_rare_rate;
 

@@ -235,6 +235,14 @@ static int uring_wait(ln_loop *loop, int64_t timeout_ms)
 
 /* Opening and closing */
 
+static void free_lent(ln_loop *loop, ln_uring_lent *lent)
+{
+    for (ln_uring_lent *next; lent; lent = next) {
+        next = lent->next;
+        ln_free(loop->alloc, lent);
+    }
+}
+
 static void uring_close(ln_loop *loop)
 {
     ln_uring *const u = loop->io;
@@ -248,10 +256,9 @@ static void uring_close(ln_loop *loop)
         munmap(u->buffer_ring, BUFFER_RING_BYTES);
     if (u->buffers)
         munmap(u->buffers, BUFFERS_BYTES);
-    for (ln_uring_lent *lent = u->lent, *next; lent; lent = next) {
-        next = lent->next;
-        ln_free(loop->alloc, lent);
-    }
+    for (unsigned i = 0; i < LN_URING_LENT_BUCKETS; i++)
+        free_lent(loop, u->lent[i]);
+    free_lent(loop, u->lent_free);
     ln_kept_fini(&u->kept);
     ln_free(loop->alloc, u->quick);
     ln_free(loop->alloc, u->quick_done);

@@ -33,6 +33,7 @@ enum {
     LN_URING_BUFFERS_MAX = 1024, /* doubled up to this whenever they run out */
     LN_URING_BUFFER_GROUP = 0,
     LN_URING_QUICK_MAX = 4096,   /* quick sends a turn; the others are slow ones */
+    LN_URING_LENT_BUCKETS = 256,
     LN_URING_ARENA_BYTES = 131072 /* message headers and vectors until they are submitted */
 };
 
@@ -40,7 +41,7 @@ enum {
 enum {
     LN_URING_IGNORE = 0,  /* cancellations, closes */
     LN_URING_RECEIVE = 1, /* | sock */
-    LN_URING_LENT = 2,    /* | ln_uring_lent */
+    LN_URING_LENT = 2,    /* | sock */
     LN_URING_SEND = 3,    /* | sock */
     LN_URING_QUICK = 4,   /* | index << 3 */
     LN_URING_ACCEPT = 5,  /* | sock */
@@ -56,7 +57,7 @@ enum {
     LN_URING_STOPPING = 0x08,  /* ... and is being cancelled */
     LN_URING_CANCELLED = 0x10, /* closing: everything is */
     LN_URING_KEPT = 0x20,      /* bytes in ln_uring.kept */
-    LN_URING_ONE_SHOT = 0x40,  /* a lent receive went before: the next message may well be a large one, too */
+    LN_URING_ONE_SHOT = 0x40,  /* the receive is, or was last, one into lent memory: the next is not multishot yet */
     LN_URING_SLOW = 0x80       /* the last quick send came short */
 };
 
@@ -68,11 +69,11 @@ typedef struct ln_uring_quick {
 
 enum { LN_URING_ALL = INT32_MAX };
 
+/* A receive into an owner's memory; found by its sock, so that it can be cancelled by its user_data as anything else. */
 typedef struct ln_uring_lent {
+    struct ln_uring_lent *next;
     ln_sock *sock;
     uint8_t *memory;
-    struct ln_uring_lent *next_free;
-    struct ln_uring_lent *next; /* of all there are */
 } ln_uring_lent;
 
 typedef struct ln_uring {
@@ -86,7 +87,7 @@ typedef struct ln_uring {
     ln_uring_quick *quick_done; /* being settled */
     uint8_t *arena;
     size_t arena_used;
-    ln_uring_lent *lent; /* all */
+    ln_uring_lent *lent[LN_URING_LENT_BUCKETS]; /* under way */
     ln_uring_lent *lent_free;
     ln_kept kept;
     int wake_fd;

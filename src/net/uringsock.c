@@ -14,26 +14,32 @@
 
 enum { SEND_BYTES_MAX = 1 << 30 }; /* what the system takes at once, and a result can say */
 
-_Static_assert(_Alignof(ln_sock) > LN_URING_TAG_MASK && _Alignof(ln_uring_lent) > LN_URING_TAG_MASK,
-               "a tag fits below a pointer");
+_Static_assert(_Alignof(ln_sock) > LN_URING_TAG_MASK, "a tag fits below a pointer");
 _Static_assert(sizeof(ln_span) == sizeof(struct iovec) && offsetof(ln_span, data) == offsetof(struct iovec, iov_base) &&
                    offsetof(ln_span, size) == offsetof(struct iovec, iov_len),
                "spans are passed to the system as they are");
 
-static uint64_t tagged(const void *p, unsigned tag)
+static uint64_t tagged(const ln_sock *s, unsigned tag)
 {
-    return (uint64_t)(uintptr_t)p | tag;
+    return (uint64_t)(uintptr_t)s | tag;
 }
 
-static void *untagged(uint64_t data)
+static ln_sock *untagged(uint64_t data)
 {
-    return (void *)(uintptr_t)(data & ~(uint64_t)LN_URING_TAG_MASK);
+    return (ln_sock *)(uintptr_t)(data & ~(uint64_t)LN_URING_TAG_MASK);
 }
 
+/* Of the operation that is under way. */
 static unsigned operation_tag(const ln_sock *s)
 {
-    const unsigned kind = ln_sock_kind(s);
-    return kind == LN_SOCK_STREAM ? LN_URING_RECEIVE : kind == LN_SOCK_LISTEN ? LN_URING_ACCEPT : LN_URING_POLL;
+    switch (ln_sock_kind(s)) {
+    case LN_SOCK_STREAM:
+        return s->io_flags & LN_URING_ONE_SHOT ? LN_URING_LENT : LN_URING_RECEIVE;
+    case LN_SOCK_LISTEN:
+        return LN_URING_ACCEPT;
+    default:
+        return LN_URING_POLL;
+    }
 }
 
 /* Beginning the operation */
@@ -61,43 +67,51 @@ static int receive_shared(ln_sock *s)
     return 0;
 }
 
-/* NULL when out of memory. */
-static ln_uring_lent *take_lent(ln_uring *u, const ln_allocator *alloc)
+static ln_uring_lent **lent_bucket(ln_uring *u, const ln_sock *s)
 {
-    ln_uring_lent *lent = u->lent_free;
-    if (lent) {
-        u->lent_free = lent->next_free;
-        return lent;
-    }
-    lent = ln_alloc(alloc, sizeof *lent);
-    if (lent) {
-        lent->next = u->lent;
-        u->lent = lent;
-    }
-    return lent;
+    const uint64_t mixed = (uint64_t)(uintptr_t)s * 0x9e3779b97f4a7c15u; /* Fibonacci: addresses are multiples */
+    return &u->lent[mixed >> 56];
 }
 
-static void give_lent(ln_uring *u, ln_uring_lent *lent)
+static int note_lent(ln_sock *s, uint8_t *memory)
 {
-    lent->next_free = u->lent_free;
+    ln_uring *const u = s->loop->io;
+    ln_uring_lent *lent = u->lent_free;
+    if (lent)
+        u->lent_free = lent->next;
+    else if (!(lent = ln_alloc(s->loop->alloc, sizeof *lent)))
+        return LN_ERR_NOMEM;
+    ln_uring_lent **const bucket = lent_bucket(u, s);
+    *lent = (ln_uring_lent){.next = *bucket, .sock = s, .memory = memory};
+    *bucket = lent;
+    return 0;
+}
+
+static uint8_t *take_lent(ln_sock *s)
+{
+    ln_uring *const u = s->loop->io;
+    ln_uring_lent **at = lent_bucket(u, s);
+    while ((*at)->sock != s)
+        at = &(*at)->next;
+    ln_uring_lent *const lent = *at;
+    *at = lent->next;
+    lent->next = u->lent_free;
     u->lent_free = lent;
+    return lent->memory;
 }
 
 static int receive_lent(ln_sock *s, uint8_t *memory, size_t room)
 {
-    ln_uring *const u = s->loop->io;
-    ln_uring_lent *const lent = take_lent(u, s->loop->alloc);
-    struct io_uring_sqe *const sqe = lent ? ln_uring_prepare(u) : NULL;
-    if (!sqe) {
-        if (lent)
-            give_lent(u, lent);
+    if (note_lent(s, memory) < 0)
         return receive_shared(s);
+    struct io_uring_sqe *const sqe = ln_uring_prepare(s->loop->io);
+    if (!sqe) {
+        take_lent(s);
+        return LN_ERR_NOMEM;
     }
-    lent->sock = s;
-    lent->memory = memory;
     io_uring_prep_recv(sqe, s->fd, memory, ln_min_size(room, INT32_MAX), 0);
-    s->io_flags |= LN_URING_ONE_SHOT; /* what follows is the head of a message, maybe again a large one */
-    begun(s, sqe, tagged(lent, LN_URING_LENT));
+    s->io_flags |= LN_URING_ONE_SHOT;
+    begun(s, sqe, tagged(s, LN_URING_LENT));
     return 0;
 }
 
@@ -126,23 +140,24 @@ int ln_uring_start(ln_sock *s)
 
 /* Ending it */
 
-static struct io_uring_sqe *prepare_cancel(ln_sock *s)
+/* By user_data, which the kernel has a hash table for; by descriptor it would look through everything under way. */
+static bool cancel(ln_sock *s, unsigned tag)
 {
     struct io_uring_sqe *const sqe = ln_uring_prepare(s->loop->io);
     if (!sqe)
-        return NULL;
-    io_uring_prep_cancel64(sqe, tagged(s, operation_tag(s)), 0);
+        return false;
+    io_uring_prep_cancel64(sqe, tagged(s, tag), 0);
     io_uring_sqe_set_data64(sqe, LN_URING_IGNORE);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    return sqe;
+    return true;
 }
 
 void ln_uring_stop(ln_sock *s)
 {
     if (!(s->io_flags & LN_URING_BUSY) || s->io_flags & LN_URING_STOPPING)
         return;
-    /* A receive into lent memory is not found, and had better end by itself: what it gets is kept without a copy. */
-    if (prepare_cancel(s))
+    /* Memory that was lent may as well be filled: it is there, and nothing is copied when it has to be kept. */
+    if (operation_tag(s) != LN_URING_LENT && cancel(s, operation_tag(s)))
         s->io_flags |= LN_URING_STOPPING;
 }
 
@@ -157,14 +172,9 @@ bool ln_uring_end(ln_sock *s)
         return true;
     if (s->io_flags & LN_URING_CANCELLED)
         return false;
-
-    /*
-     * A stream's operations end by themselves once the socket is shut down. Cancelling them by descriptor would have the
-     * kernel look through all operations of the ring: 18,000 connections that end together took it seconds.
-     */
-    if (ln_sock_kind(s) == LN_SOCK_STREAM)
-        shutdown(s->fd, SHUT_RDWR);
-    else if (!prepare_cancel(s)) /* a watched descriptor may have other watchers */
+    if (s->io_flags & LN_URING_BUSY && !cancel(s, operation_tag(s)))
+        return false;
+    if (s->io_flags & LN_URING_SLOW && s->flags & LN_SOCK_SENDING && !cancel(s, LN_URING_SEND))
         return false;
     s->io_flags |= LN_URING_CANCELLED;
     return false;
@@ -387,11 +397,9 @@ static void complete_receive(ln_uring *u, ln_sock *s, const struct io_uring_cqe 
     receive_next(s);
 }
 
-static void complete_lent(ln_uring *u, ln_uring_lent *lent, int result)
+static void complete_lent(ln_sock *s, int result)
 {
-    ln_sock *const s = lent->sock;
-    uint8_t *const memory = lent->memory;
-    give_lent(u, lent);
+    uint8_t *const memory = take_lent(s);
     operation_over(s);
     if (result > 0)
         hand_up(s, memory, (size_t)result, true);
@@ -447,22 +455,22 @@ static void complete_poll(ln_sock *s, int result)
 
 void ln_uring_complete(ln_uring *u, const struct io_uring_cqe *cqe)
 {
-    void *const p = untagged(cqe->user_data);
+    ln_sock *const s = untagged(cqe->user_data);
     switch (cqe->user_data & LN_URING_TAG_MASK) {
     case LN_URING_RECEIVE:
-        complete_receive(u, p, cqe);
+        complete_receive(u, s, cqe);
         break;
     case LN_URING_LENT:
-        complete_lent(u, p, cqe->res);
+        complete_lent(s, cqe->res);
         break;
     case LN_URING_SEND:
-        complete_send(p, cqe->res);
+        complete_send(s, cqe->res);
         break;
     case LN_URING_ACCEPT:
-        complete_accept(p, cqe);
+        complete_accept(s, cqe);
         break;
     case LN_URING_POLL:
-        complete_poll(p, cqe->res);
+        complete_poll(s, cqe->res);
         break;
     case LN_URING_QUICK: /* noted before anything was called: settle_quick() */
     case LN_URING_IGNORE:

@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Payload is handed on in runs; what stands between the chunks is read character by character, one state each:
+ *
+ *   CHUNK_SIZE    digits             CHUNK_SIZE; CR -> CHUNK_SIZE_LF
+ *   CHUNK_SIZE_LF LF                 CHUNK_DATA, after a size of 0 LAST_CR
+ *   CHUNK_DATA    `left` bytes       CHUNK_DATA_CR
+ *   CHUNK_DATA_CR CR, then LF        CHUNK_SIZE
+ *   LAST_CR       CR, then LF        DONE
+ *
+ * Any other character is a fault: nothing is skipped, so that no other reader can skip something else.
+ */
 #include "body.h"
 
 enum { SIZE_DIGITS_MAX = 16 }; /* of a chunk: 64 bits */

@@ -38,8 +38,7 @@ enum { LN_HEAD_FIELDS_MAX = 64 };
 /* A parsed head. Spans are valid until the next feed, reset or fini, and as long as the bytes that were fed. */
 typedef struct ln_head {
     ln_span method; /* request: token */
-    ln_span target; /* request: origin-form, absolute-form (http, https, ws, wss), authority-form (CONNECT, only it) or
-                       "*" (OPTIONS); visible ASCII, no fragment */
+    ln_span target; /* request: path, absolute-form, authority-form (CONNECT) or "*" (OPTIONS); visible ASCII, no '#' */
     ln_span reason; /* response; may be empty */
     unsigned status; /* response: 100-999 */
     unsigned minor;  /* HTTP/1.minor, 0 or 1 */

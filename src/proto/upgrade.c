@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Nothing a peer sent is ever written back: the accept key is a digest, a subprotocol is a span of our own list, the
+ * extensions are pmd's text. What the application adds is checked line by line.
+ */
 #include "upgrade.h"
 
 #include "authority.h"

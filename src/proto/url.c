@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Characters are checked where they are read, decoded ones again: an escape must not bring in what the plain text may
+ * not have. Only the last step of a path, the dot segments, works on decoded text.
+ */
 #include "url.h"
 
 #include "authority.h"

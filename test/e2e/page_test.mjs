@@ -111,7 +111,7 @@ const bodies = (page) => page.locator('.entry .body').allInnerTexts();
 const entry = (page, text) => page.locator('.entry', { has: page.locator('.body').getByText(text, { exact: true }) });
 const delivered = (page, text) => entry(page, text).locator('xpath=self::*[@data-state="delivered"]').waitFor();
 const heard = (page, text) => entry(page, text).waitFor();
-const shot = (page, name) => page.screenshot({ path: join(SHOTS, `${name}.png`) });
+const shot = (page, name) => page.screenshot({ path: join(SHOTS, `${name}.png`), animations: 'disabled' });
 
 function sees(page, name) {
   return page.locator('#people .person:not(:first-child)').getByText(name, { exact: true }).waitFor();
@@ -529,9 +529,12 @@ test('what waits is bounded, and what does not fit stays in the composer', async
 });
 
 test('after a restart both come back by themselves, and what waited arrives once', async ({ phone, desktop, server }) => {
+  await desktop.evaluate(() => { Math.random = () => 0.02; }); // back before the phone sends
+  await phone.getByText(/^Reconnecting in [4-9] s$/).waitFor();
   await server.start();
-  await online(phone);
   await online(desktop);
+  assert.equal(await phone.locator('#link').getAttribute('data-state'), 'waiting');
+  await online(phone);
   await sees(phone, 'Quiet Wren');
   await sees(desktop, 'Ada Lovelace');
   await delivered(phone, 'waiting 49');

@@ -13,14 +13,15 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <linnet/linnet.h>
+#include <linnet/rooms.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "base/limits.h"
+#include "dialect/mesh.h"
 #include "raw_client.h"
 
 enum { SOON_MS = 150, LATE_MS = 3000, PIECE = 10000, LETTER = 65536, POSTS_MAX = 64 };
@@ -110,8 +111,8 @@ static void flood(ln_conn *c, place *p)
 /* Facts until they are too many, then until their bytes are. */
 static void remember(ln_conn *c, place *p)
 {
-    static const char text[LN_DEFAULT_TOPIC_MAX_BYTES * 64];
-    char key[8];
+    static const char text[2 * PIECE];
+    char key[16];
     int keys = 0, rc = 0;
     for (; keys < 1000 && rc == 0; keys++) {
         snprintf(key, sizeof key, "k%d", keys);
@@ -143,6 +144,9 @@ static void on_message(ln_conn *c, const ln_message *m, void *user)
         break;
     case 'c':
         assert_int_equal(ln_conn_close(c, 4000, LN_SPAN("bye")), 0);
+        break;
+    case 's':
+        assert_int_equal(ln_conn_subscribe(c, LN_SPAN("topic")), 0);
         break;
     case 'h':
         while (atomic_load(&p->is_held))
@@ -385,6 +389,22 @@ static void routes_are_bounded_in_number_and_length(void **state)
     ln_server_free(server);
 }
 
+static void what_a_server_frees_for_others_is_bounded(void **state)
+{
+    (void)state;
+    ln_server *server = ln_server_new(&(ln_server_options){.log = quiet});
+    char path[16];
+    int count = 0, rc = 0;
+    while (rc == 0 && count < 1000) {
+        snprintf(path, sizeof path, "/%d", count);
+        rc = ln_rooms_mount(server, path, NULL);
+        count += rc == 0;
+    }
+    assert_int_equal(rc, LN_ERR_LIMIT);
+    assert_int_equal(count, 64);
+    ln_server_free(server);
+}
+
 static void listeners_are_bounded(void **state)
 {
     (void)state;
@@ -473,6 +493,30 @@ static void what_other_threads_post_is_bounded(void **state)
     /* The account is settled: there is room again. */
     assert_int_equal(ln_send(p->server, atomic_load(&p->id), LN_TEXT, LN_SPAN("more")), 0);
     assert_int_equal(raw_read_frame(fd).size, 4);
+    raw_close(fd);
+    end(p);
+}
+
+static void publications_on_their_way_are_bounded(void **state)
+{
+    (void)state;
+    place *p = begin(NULL);
+    const int fd = enter(p, "");
+    raw_send_text(fd, "s");
+    assert_echoed(fd, 0x81, "e", 1);
+    atomic_store(&p->is_held, true);
+    raw_send_text(fd, "h");
+    rest_ms(20);
+    int count = 0, rc = 0;
+    while (rc == 0 && count < 100000) {
+        rc = ln_publish(p->server, LN_SPAN("topic"), LN_TEXT, LN_SPAN("x"));
+        count += rc == 0;
+    }
+    atomic_store(&p->is_held, false);
+    assert_int_equal(rc, LN_ERR_WOULD_EXCEED);
+    assert_int_equal(count, LN_MESH_PENDING_MAX);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(raw_read_frame(fd).size, 1);
     raw_close(fd);
     end(p);
 }
@@ -585,11 +629,13 @@ int main(void)
         cmocka_unit_test(connections_are_bounded),
         cmocka_unit_test(workers_are_bounded),
         cmocka_unit_test(routes_are_bounded_in_number_and_length),
+        cmocka_unit_test(what_a_server_frees_for_others_is_bounded),
         cmocka_unit_test(listeners_are_bounded),
         cmocka_unit_test(facts_are_bounded_in_number_and_bytes),
         cmocka_unit_test(what_a_deaf_peer_makes_us_keep_is_bounded),
         cmocka_unit_test(high_water_is_told_and_low_water_once),
         cmocka_unit_test(what_other_threads_post_is_bounded),
+        cmocka_unit_test(publications_on_their_way_are_bounded),
         cmocka_unit_test(a_handshake_has_a_deadline),
         cmocka_unit_test(an_idle_peer_is_sent_away),
         cmocka_unit_test(a_peer_that_does_not_answer_a_close_is_left),

@@ -972,30 +972,30 @@ static void new_ops_are_called_from_then_on(void **state)
 
 /* Lent memory */
 
+/* Eight bytes of head, then what is lent for. */
+static void large_message(struct end *e, int peer, size_t *at)
+{
+    e->lend_at = *at + 8;
+    peer_writes(e->loop, peer, *at, 8 + MIB);
+    *at += 8 + MIB;
+    KIT_UNTIL(e->loop, e->got == *at);
+}
+
 static void large_messages_arrive_in_lent_memory(void **state)
 {
     ln_loop *const loop = kit_loop(state);
-    struct end e;
+    struct end e = {.loop = loop, .lend_memory = malloc(MIB), .lend_size = MIB};
     int fds[2];
-    kit_tcp_pair(fds);
-    *(&e) = (struct end){.loop = loop};
-    assert_int_equal(ln_sock_open(&e.sock, loop, fds[0], &lending_ops), 0);
-    e.lend_memory = malloc(MIB);
-    e.lend_size = MIB;
     size_t at = 0;
-    /* Ten large ones, each with eight bytes before it, then small ones again, then a large one. */
-    for (int round = 0; round < 12; round++) {
-        const size_t large = round == 10 ? 0 : MIB;
-        e.lend_at = large ? at + 8 : SIZE_MAX - MIB;
-        const size_t lent_before = e.got_lent;
-        peer_writes(loop, fds[1], at, 8);
-        if (round % 2)
-            KIT_UNTIL(loop, e.got == at + 8); /* else the first bytes of the message come along */
-        peer_writes(loop, fds[1], at + 8, large);
-        at += 8 + large;
-        KIT_UNTIL(loop, e.got == at);
-        if (large)
-            assert_true(e.got_lent - lent_before > large / 4);
+    kit_tcp_pair(fds);
+    assert_int_equal(ln_sock_open(&e.sock, loop, fds[0], &lending_ops), 0);
+    for (int round = 0; round < 3; round++) {
+        large_message(&e, fds[1], &at); /* the first may be in the loop's buffers already when its head is seen */
+        for (int i = 0; i < 4; i++) {
+            const size_t lent_before = e.got_lent;
+            large_message(&e, fds[1], &at);
+            assert_true(e.got_lent - lent_before > MIB - 70 * KIB); /* all but what came with the head */
+        }
         for (int i = 0; i < 20; i++) {
             peer_writes(loop, fds[1], at, 20);
             at += 20;
@@ -1003,7 +1003,6 @@ static void large_messages_arrive_in_lent_memory(void **state)
         }
     }
     assert_false(e.is_wrong);
-    assert_true(e.got_lent > 8 * MIB);
     close_end(&e);
     free(e.lend_memory);
     close(fds[1]);

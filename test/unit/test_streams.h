@@ -56,7 +56,8 @@ static inline test_end *test_end_of(ln_stream *s)
 static inline void test_end_send(test_end *e)
 {
     enum { SPANS = 16 };
-    while (e->sent < e->to_send && !ln_stream_is_sending(&e->stream) && !ln_stream_is_closing(&e->stream)) {
+    while (e->sent < e->to_send && !ln_stream_is_sending(&e->stream) &&
+           !ln_stream_is_closing(&e->stream)) {
         const size_t n = ln_min_size(sizeof e->block, e->to_send - e->sent);
         ln_span spans[SPANS];
         int k = 0;
@@ -185,12 +186,12 @@ static inline ln_loop *test_loop(const ln_allocator *alloc)
 }
 
 /* Turns the loop until `condition` holds. */
-#define test_until(loop, condition)                               \
-    do {                                                          \
-        unsigned turns_ = 0;                                      \
-        while (!(condition) && turns_++ < TEST_TURNS_MAX)         \
-            assert_int_equal(ln_loop_turn(loop, turns_ > 9), 0);  \
-        assert_true(condition);                                   \
+#define test_until(loop, condition)                                                                \
+    do {                                                                                           \
+        unsigned turns_ = 0;                                                                       \
+        while (!(condition) && turns_++ < TEST_TURNS_MAX)                                          \
+            assert_int_equal(ln_loop_turn(loop, turns_ > 9), 0);                                   \
+        assert_true(condition);                                                                    \
     } while (0)
 
 /* Some turns in which nothing new should happen. */
@@ -223,18 +224,21 @@ typedef struct test_link {
 } test_link;
 
 /* Takes over both descriptors. */
-static inline void test_link_open_fds(test_link *l, ln_loop *loop, const int fds[2], ln_tls_context *server,
-                                      ln_tls_context *client, const char *name)
+static inline void test_link_open_fds(test_link *l, ln_loop *loop, const int fds[2],
+                                      ln_tls_context *server, ln_tls_context *client,
+                                      const char *name)
 {
     l->loop = loop;
     test_end_init(&l->server);
     test_end_init(&l->client);
-    assert_int_equal(ln_stream_open_server(&l->server.stream, loop, fds[0], server, &test_end_ops), 0);
-    assert_int_equal(ln_stream_open_client(&l->client.stream, loop, fds[1], client, name, &test_end_ops), 0);
+    assert_int_equal(ln_stream_open_server(&l->server.stream, loop, fds[0], server, &test_end_ops),
+                     0);
+    assert_int_equal(
+        ln_stream_open_client(&l->client.stream, loop, fds[1], client, name, &test_end_ops), 0);
 }
 
-static inline void test_link_open(test_link *l, ln_loop *loop, ln_tls_context *server, ln_tls_context *client,
-                                  const char *name)
+static inline void test_link_open(test_link *l, ln_loop *loop, ln_tls_context *server,
+                                  ln_tls_context *client, const char *name)
 {
     int fds[2];
     test_pair(fds);

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "failing_alloc.h"
 #include "net/tlsinner.h"
 #include "test_certs.h"
 
@@ -1610,6 +1611,34 @@ static void options_that_make_no_sense_are_refused(void **state)
     assert_null(context);
 }
 
+/* A server's and a client's context, used once, under an allocator that fails. */
+static int one_life(const ln_allocator *alloc, void *user)
+{
+    const ln_tls_identity *const identities = user;
+    ln_tls_context *server = NULL, *client = NULL;
+    const ln_tls_options ours = {.identities = identities, .identity_count = 2};
+    const ln_tls_options theirs = {.ca_file = world.root_file, .server_name = "a.test"};
+    int rc = ln_tls_context_new_server(&ours, alloc, &server, error_text);
+    if (rc == 0)
+        rc = ln_tls_context_new_client(&theirs, alloc, &client, error_text);
+    if (rc == 0)
+        expect_success(server, client, NULL);
+    else
+        assert_string_equal(error_text, "out of memory");
+    ln_tls_context_unref(server);
+    ln_tls_context_unref(client);
+    return rc;
+}
+
+static void a_context_that_finds_no_memory_is_not_made(void **state)
+{
+    (void)state;
+    ln_tls_identity identities[] = {identity_of(&world.a, "a"), identity_of(&world.b, "b")};
+    identities[0].server_name = "a.test";
+    identities[1].server_name = "*.b.test";
+    assert_true(failing_alloc_sweep(one_life, identities) >= 5);
+}
+
 static void identities_are_limited_in_number(void **state)
 {
     (void)state;
@@ -1776,6 +1805,7 @@ int main(void)
         unit(an_idle_session_keeps_no_buffer),
         unit(files_that_cannot_be_used_are_named),
         unit(options_that_make_no_sense_are_refused),
+        unit(a_context_that_finds_no_memory_is_not_made),
         unit(identities_are_limited_in_number),
         unit(a_chain_of_certificates_has_an_end),
         unit(what_a_deaf_peer_makes_us_keep_is_bounded),

@@ -30,7 +30,7 @@
 #include "proto/utf8.h"
 #include "vectorfile.h"
 
-enum { DEFLATE_LEVEL = 6, SPANS = 4, EVENTS_MAX = 4096, PAGE_BYTES_MAX = 1 << 18 };
+enum { DEFLATE_LEVEL = 6, SPANS = 4, EVENTS_MAX = 64, PAGE_BYTES_MAX = 1 << 18 };
 
 /* How a vector is run. `cut`: the first piece ends there, counted over all input; the others have up to `step` bytes. */
 typedef struct way {
@@ -335,11 +335,13 @@ static void check_starved(run *r, const vectorfile_step *s)
 static void run_steps(run *r)
 {
     const vectorfile *const v = r->vector;
+    bool was_refused = false; /* a send: what it would have changed for later ones is open */
 
     for (unsigned i = 0; i < v->step_count && !r->ended_early; i++) {
         const vectorfile_step *const s = &v->steps[i];
         const int rc = do_step(r, s);
-        if (rc != s->result && !(r->is_starved && rc == LN_ERR_NOMEM))
+        was_refused = was_refused || (r->is_starved && rc == LN_ERR_NOMEM);
+        if (rc != s->result && !was_refused)
             differs(r, s, "result", ln_strerror(s->result), ln_strerror(rc));
         take_events(r);
         take_output(r);
