@@ -115,8 +115,8 @@ static void on_close(ln_conn *c, const ln_close_info *info, void *user)
     (void)c;
     (void)user;
     if (info->code != 1000 || !info->is_clean) {
-        fprintf(stderr, "roundtrip: closed with %u %.*s\n", info->code, (int)info->reason.size,
-                (const char *)info->reason.data);
+        fprintf(stderr, "roundtrip: closed with %u %.*s (%s)\n", info->code, (int)info->reason.size,
+                (const char *)info->reason.data, info->error < 0 ? ln_strerror(info->error) : "no error");
         result = 1;
     }
     ln_loop_stop(loop);

@@ -52,8 +52,16 @@ static void give_up_output(ln_desk *d)
     ln_desk_leave(d);
 }
 
+static void stop_watching(ln_desk *d)
+{
+    ln_loop_unwatch(d->watch);
+    d->watch = NULL;
+}
+
 void ln_desk_turn(ln_desk *d, int timeout_ms)
 {
+    if (!d->wants_input)
+        stop_watching(d);
     const int rc = ln_loop_turn(d->loop, timeout_ms);
     d->is_noticed = false;
     if (rc < 0) {
@@ -112,17 +120,17 @@ static void note_readable(void *arg)
 static bool wait_for_input(void *arg)
 {
     ln_desk *d = arg;
-    ln_loop_watch *watch;
     d->is_readable = false;
-    const int rc = ln_loop_watch_fd(d->loop, STDIN_FILENO, note_readable, d, &watch);
-    if (rc < 0) {
+    if (d->watch == NULL &&
+        ln_loop_watch_fd(d->loop, STDIN_FILENO, note_readable, d, &d->watch) < 0) {
         ln_desk_fail(d, "cannot watch standard input");
         ln_desk_leave(d);
         return false;
     }
+    d->wants_input = true;
     while (!d->is_readable && !ln_desk_is_done(d))
         ln_desk_turn(d, -1);
-    ln_loop_unwatch(watch);
+    d->wants_input = false;
     return !ln_desk_is_done(d);
 }
 
@@ -136,7 +144,8 @@ bool ln_desk_read(ln_desk *d, ln_span *text)
     else
         rc = ln_input_line(&d->input, text);
     if (rc < 0) {
-        ln_desk_fail(d, rc == LN_ERR_TOO_BIG ? "a line of input is longer than --max-message" : "cannot read standard input");
+        ln_desk_fail(d, rc == LN_ERR_TOO_BIG ? "a line of input is longer than --max-message"
+                                             : "cannot read standard input");
         ln_desk_leave(d);
     }
     return rc > 0;
@@ -205,6 +214,7 @@ int ln_desk_init(ln_desk *d, const ln_dial_settings *set, void (*say_goodbye)(vo
 
 void ln_desk_fini(ln_desk *d)
 {
+    stop_watching(d);
     ln_loop_free(d->loop);
     (void)ln_screen_flush(&d->screen);
     if (d->screen.line != NULL)

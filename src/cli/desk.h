@@ -26,16 +26,20 @@ typedef struct ln_desk {
     bool is_binary; /* input is taken as it comes, unless typed */
     bool is_over;
     bool is_leaving;
-    bool has_failed;             /* exit code 1 */
+    bool has_failed;                /* exit code 1 */
     void (*say_goodbye)(void *arg); /* the first ln_desk_leave() calls it once */
     void *arg;
+    ln_loop_watch *
+        watch; /* of standard input; NULL while nobody wants input, or it would keep the loop awake */
+    bool wants_input;
     bool is_readable;
     bool is_time_up;
     bool is_noticed; /* this turn has been asked not to wait */
 } ln_desk;
 
-/* Must not move until fini. An error of ln_loop_new(), of which standard error has been told; fini is due all the same. */
-LN_NODISCARD int ln_desk_init(ln_desk *d, const ln_dial_settings *set, void (*say_goodbye)(void *arg), void *arg);
+/* Must not move until fini, which is due after an error, too: one of ln_loop_new(), told to standard error. */
+LN_NODISCARD int ln_desk_init(ln_desk *d, const ln_dial_settings *set,
+                              void (*say_goodbye)(void *arg), void *arg);
 /* What lives on the loop must be gone. */
 void ln_desk_fini(ln_desk *d);
 
@@ -59,7 +63,7 @@ void ln_desk_turn(ln_desk *d, int timeout_ms);
 void ln_desk_rest(ln_desk *d, uint32_t ms);
 void ln_desk_rest_until_over(ln_desk *d, uint32_t ms);
 
-/* The next line, or with is_binary the next piece, of input; borrowed until the next call. False at its end, or done. */
+/* The next line of input, or with is_binary the next piece; borrowed until the next call. False at the end, or done. */
 bool ln_desk_read(ln_desk *d, ln_span *text);
 
 #endif

@@ -10,9 +10,9 @@
 #define AT(member) offsetof(ln_dial_settings, member)
 
 enum {
-    MESSAGE_BYTES = 64 << 20,   /* by default: what most servers' largest answers fit into */
+    MESSAGE_BYTES = 64 << 20, /* by default: what most servers' largest answers fit into */
     MESSAGE_MAX_BYTES = 1 << 30,
-    CLOSE_WAIT_MS = 60000       /* by default: the peer may first work through what it was sent */
+    CLOSE_WAIT_MS = 60000 /* by default: the peer may first work through what it was sent */
 };
 
 static const ln_option options[] = {
@@ -38,7 +38,8 @@ static const ln_option options[] = {
      .type = LN_OPTION_TEXT,
      .offset = AT(auth),
      .value = "USER:PASSWORD",
-     .help = "authenticates (Basic); other users may see it in the list of processes: prefer --auth-file"},
+     .help = "authenticates (Basic); other users may see it in the list of processes: prefer "
+             "--auth-file"},
     {.name = "auth-file",
      .type = LN_OPTION_TEXT,
      .offset = AT(auth_file),
@@ -48,7 +49,10 @@ static const ln_option options[] = {
      .type = LN_OPTION_SET,
      .offset = AT(is_deflated),
      .help = "offers compression (permessage-deflate); it does anyway"},
-    {.name = "no-deflate", .type = LN_OPTION_CLEAR, .offset = AT(is_deflated), .help = "does not offer compression"},
+    {.name = "no-deflate",
+     .type = LN_OPTION_CLEAR,
+     .offset = AT(is_deflated),
+     .help = "does not offer compression"},
     {.help = "Input"},
     {.name = "execute",
      .letter = 'x',
@@ -62,7 +66,8 @@ static const ln_option options[] = {
      .type = LN_OPTION_DURATION,
      .offset = AT(wait_ms),
      .value = "SECONDS",
-     .help = "how long to listen before closing when everything is sent, or off = until the peer closes; without it "
+     .help = "how long to listen before closing when everything is sent, or off = until the peer "
+             "closes; without it "
              "2s after -x, and not at all after the end of standard input"},
     {.name = "text",
      .letter = 't',
@@ -73,7 +78,8 @@ static const ln_option options[] = {
      .letter = 'b',
      .type = LN_OPTION_SET,
      .offset = AT(is_binary),
-     .help = "sends binary messages; when not at a terminal, input is sent in the pieces in which it comes, newlines "
+     .help = "sends binary messages; when not at a terminal, input is sent in the pieces in which "
+             "it comes, newlines "
              "included, and payloads are written without a newline behind them"},
     {.name = "slash",
      .type = LN_OPTION_SET,
@@ -104,8 +110,16 @@ static const ln_option options[] = {
      .type = LN_OPTION_SET,
      .offset = AT(shows_pings),
      .help = "tells of pings and pongs"},
-    {.name = "verbose", .letter = 'v', .type = LN_OPTION_SET, .offset = AT(is_verbose), .help = "tells what happens"},
-    {.name = "quiet", .letter = 'q', .type = LN_OPTION_SET, .offset = AT(is_quiet), .help = "tells of failures only"},
+    {.name = "verbose",
+     .letter = 'v',
+     .type = LN_OPTION_SET,
+     .offset = AT(is_verbose),
+     .help = "tells what happens"},
+    {.name = "quiet",
+     .letter = 'q',
+     .type = LN_OPTION_SET,
+     .offset = AT(is_quiet),
+     .help = "tells of failures only"},
     {.name = "no-color",
      .type = LN_OPTION_CLEAR,
      .offset = AT(has_colour),
@@ -116,7 +130,11 @@ static const ln_option options[] = {
      .offset = AT(ca),
      .value = "FILE",
      .help = "trusts these certificates (PEM) instead of the system's"},
-    {.name = "cert", .type = LN_OPTION_TEXT, .offset = AT(cert), .value = "FILE", .help = "our certificate (PEM)"},
+    {.name = "cert",
+     .type = LN_OPTION_TEXT,
+     .offset = AT(cert),
+     .value = "FILE",
+     .help = "our certificate (PEM)"},
     {.name = "key",
      .type = LN_OPTION_TEXT,
      .offset = AT(key),
@@ -136,7 +154,8 @@ static const ln_option options[] = {
     {.name = "reconnect",
      .type = LN_OPTION_SET,
      .offset = AT(reconnects),
-     .help = "connects again, with growing pauses, whenever the connection fails or is closed by the peer"},
+     .help = "connects again, with growing pauses, whenever the connection fails or is closed by "
+             "the peer"},
     {.name = "timeout",
      .type = LN_OPTION_DURATION,
      .offset = AT(timeout_ms),
@@ -219,10 +238,13 @@ const ln_verb ln_dial_verb = {
     .summary = "talks to a WebSocket server",
     .operands = "URL",
     .operands_max = 1,
-    .about = "Connects to ws://... or wss://..., sends what is typed and shows what is received. When standard input "
-             "and output are not a terminal, each line of input is a message and each message a line of output; at the "
+    .about = "Connects to ws://... or wss://..., sends what is typed and shows what is received. "
+             "When standard input "
+             "and output are not a terminal, each line of input is a message and each message a "
+             "line of output; at the "
              "end of input it closes with 1000 and waits for the peer to do so, too.",
-    .notes = "Exit code: 0 when the connection was closed in order, by us, or by the peer with 1000, 1001 or no code; "
+    .notes = "Exit code: 0 when the connection was closed in order, by us, or by the peer with "
+             "1000, 1001 or no code; "
              "1 when it was not, or never opened.\n"
              "\n"
              "  linnet connect ws://localhost:8080/echo\n"

@@ -20,9 +20,9 @@ typedef struct ln_dial_settings {
     bool is_deflated;
     bool has_slash;
     bool shows_pings;
-    bool wants_one;     /* message, and then the end */
-    bool keeps_open;    /* at the end of input */
-    bool exits_on_eof;  /* without waiting for the peer's goodbye */
+    bool wants_one;    /* message, and then the end */
+    bool keeps_open;   /* at the end of input */
+    bool exits_on_eof; /* without waiting for the peer's goodbye */
     bool reconnects;
     bool is_verbose, is_quiet;
     bool has_colour;

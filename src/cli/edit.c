@@ -76,7 +76,8 @@ ln_edit *ln_edit_new(const char *prompt, ln_input *input)
 {
     if (!can_move())
         return NULL;
-    setlocale(LC_CTYPE, "C.UTF-8"); /* libedit works with the locale's characters, and text on the wire is UTF-8 */
+    /* libedit works with the locale's characters, and text on the wire is UTF-8. */
+    setlocale(LC_CTYPE, "C.UTF-8");
     ln_edit *e = ln_alloc_zero(NULL, sizeof *e);
     if (e == NULL)
         return NULL;

@@ -7,7 +7,8 @@
 
 enum { READ_BYTES = 65536 }; /* what a pipe holds */
 
-void ln_input_init(ln_input *in, const ln_allocator *alloc, int fd, size_t line_max, ln_input_wait *wait, void *arg)
+void ln_input_init(ln_input *in, const ln_allocator *alloc, int fd, size_t line_max,
+                   ln_input_wait *wait, void *arg)
 {
     *in = (ln_input){.fd = fd, .wait = wait, .arg = arg, .line_max = line_max};
     ln_buf_init(&in->bytes, alloc);
@@ -59,8 +60,10 @@ int ln_input_line(ln_input *in, ln_span *line)
 {
     for (;;) {
         const size_t unseen = in->bytes.size - in->scanned;
-        const uint8_t *newline = unseen > 0 ? memchr(in->bytes.data + in->scanned, '\n', unseen) : NULL;
-        const size_t n = (newline != NULL ? (size_t)(newline - in->bytes.data) : in->bytes.size) - in->begin;
+        const uint8_t *newline =
+            unseen > 0 ? memchr(in->bytes.data + in->scanned, '\n', unseen) : NULL;
+        const size_t n =
+            (newline != NULL ? (size_t)(newline - in->bytes.data) : in->bytes.size) - in->begin;
         if (n > in->line_max)
             return LN_ERR_TOO_BIG;
         if (newline != NULL) {

@@ -29,7 +29,8 @@ typedef struct ln_input {
 } ln_input;
 
 /* Allocates nothing. */
-void ln_input_init(ln_input *in, const ln_allocator *alloc, int fd, size_t line_max, ln_input_wait *wait, void *arg);
+void ln_input_init(ln_input *in, const ln_allocator *alloc, int fd, size_t line_max,
+                   ln_input_wait *wait, void *arg);
 void ln_input_fini(ln_input *in);
 
 /*

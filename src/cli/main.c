@@ -41,7 +41,9 @@ static void print_commands(FILE *out)
           out);
     for (size_t i = 0; i < LN_ARRAY_SIZE(verbs); i++)
         fprintf(out, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
-    fputs("\n`linnet COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 used wrongly.\n", out);
+    fputs("\n`linnet COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 used "
+          "wrongly.\n",
+          out);
 }
 
 static int unknown(const char *name)

@@ -30,7 +30,8 @@ static int add_header(ln_offer *o, char *text, char *why)
     if (!ln_text_is_token((ln_span){text, n}))
         return refuse(why, "a header is NAME:VALUE, not", text);
     *colon = '\0';
-    o->headers[o->options.header_count++] = (ln_client_header){.name = text, .value = colon + 1 + strspn(colon + 1, " \t")};
+    o->headers[o->options.header_count++] =
+        (ln_client_header){.name = text, .value = colon + 1 + strspn(colon + 1, " \t")};
     return 0;
 }
 
@@ -53,8 +54,8 @@ static int add_subprotocols(ln_offer *o, const ln_option_list *list, char *why)
         while (ln_text_next(&rest, ',', &item))
             if (!ln_text_is_token(item))
                 return refuse(why, "not a subprotocol", list->items[i]);
-        const int n = snprintf(o->subprotocols + used, sizeof o->subprotocols - used, "%s%s", i > 0 ? "," : "",
-                               list->items[i]);
+        const int n = snprintf(o->subprotocols + used, sizeof o->subprotocols - used, "%s%s",
+                               i > 0 ? "," : "", list->items[i]);
         used += (size_t)n;
         if (used >= sizeof o->subprotocols)
             return refuse(why, "too many subprotocols, from", list->items[i]);
@@ -67,7 +68,8 @@ static int read_secret(const char *path, char *secret, char *why)
 {
     const int rc = ln_secret_read(path, secret);
     if (rc < 0)
-        snprintf(why, LN_OPTION_WHY_SIZE, "cannot use the first line of \"%s\": %s", path, ln_strerror(rc));
+        snprintf(why, LN_OPTION_WHY_SIZE, "cannot use the first line of \"%s\": %s", path,
+                 ln_strerror(rc));
     return rc == LN_ERR_INVALID ? LN_ERR_IO : rc; /* a bad file is not a wrong command line */
 }
 
@@ -95,7 +97,8 @@ static int add_credentials(ln_offer *o, ln_dial_settings *set, char *why)
     const int n = snprintf(o->authorization, sizeof o->authorization, "Basic ");
     ln_base64_write(credentials, o->authorization + n);
     o->authorization[(size_t)n + ln_base64_size(credentials.size)] = '\0';
-    o->headers[o->options.header_count++] = (ln_client_header){.name = "Authorization", .value = o->authorization};
+    o->headers[o->options.header_count++] =
+        (ln_client_header){.name = "Authorization", .value = o->authorization};
     return 0;
 }
 
@@ -136,7 +139,8 @@ int ln_offer_init(ln_offer *o, ln_dial_settings *set, const char *url, char why[
                 .ws =
                     {
                         .message_max_bytes = set->message_max_bytes,
-                        .fragments_max = LN_MAX_FRAGMENTS_MAX, /* whom we connect to, we want to hear */
+                        .fragments_max =
+                            LN_MAX_FRAGMENTS_MAX, /* whom we connect to, we want to hear */
                         .control_per_second = LN_OFF,
                         .handshake_ms = set->timeout_ms,
                         .ping_interval_ms = set->ping_interval_ms,

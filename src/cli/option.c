@@ -49,7 +49,8 @@ static bool is_option(const ln_option *table, const char *word)
     if (word[0] != '-' || word[1] == '\0')
         return false;
     if (word[1] == '-')
-        return word[2] == '\0' || find_name(table, ln_text(word + 2)) != NULL || strcmp(word, "--help") == 0;
+        return word[2] == '\0' || find_name(table, ln_text(word + 2)) != NULL ||
+               strcmp(word, "--help") == 0;
     return word[2] == '\0' && (find_letter(table, word[1]) != NULL || word[1] == 'h');
 }
 
@@ -97,7 +98,8 @@ static int parse_number(const ln_option *o, const char *value, uint64_t *number)
     return ln_text_parse_u64(ln_text(value), UINT64_MAX, number);
 }
 
-static int store_number(const parser *p, const ln_option *o, const label *l, const char *value, uint32_t *member)
+static int store_number(const parser *p, const ln_option *o, const label *l, const char *value,
+                        uint32_t *member)
 {
     static const char *const examples[] = {
         [LN_OPTION_NUMBER] = "a number",
@@ -125,7 +127,8 @@ static int store_number(const parser *p, const ln_option *o, const label *l, con
     return 0;
 }
 
-static int store_choice(const parser *p, const ln_option *o, const label *l, const char *value, uint32_t *member)
+static int store_choice(const parser *p, const ln_option *o, const label *l, const char *value,
+                        uint32_t *member)
 {
     ln_span rest = ln_text(o->value), word;
     for (uint32_t i = 0; ln_text_next(&rest, '|', &word); i++) {
@@ -140,7 +143,8 @@ static int store_choice(const parser *p, const ln_option *o, const label *l, con
 static int store_item(const parser *p, const label *l, char *value, ln_option_list *list)
 {
     if (list->count == LN_OPTION_LIST_MAX) {
-        snprintf(p->why, LN_OPTION_WHY_SIZE, "option %s: more than %d of them", l->text, LN_OPTION_LIST_MAX);
+        snprintf(p->why, LN_OPTION_WHY_SIZE, "option %s: more than %d of them", l->text,
+                 LN_OPTION_LIST_MAX);
         return LN_ERR_INVALID;
     }
     list->items[list->count++] = value;
@@ -196,7 +200,8 @@ static int take_long(parser *p, char *word)
 
     const ln_option *o = find_name(p->table, wanted);
     if (o == NULL) {
-        snprintf(p->why, LN_OPTION_WHY_SIZE, "there is no option --%.*s", (int)ln_min_size(wanted.size, 64), name);
+        snprintf(p->why, LN_OPTION_WHY_SIZE, "there is no option --%.*s",
+                 (int)ln_min_size(wanted.size, 64), name);
         return LN_ERR_INVALID;
     }
     const label l = name_of(o, 0);
@@ -230,7 +235,8 @@ static int take_short(parser *p, char *word)
     return 0;
 }
 
-int ln_option_parse(const ln_option *table, int argc, char **argv, void *settings, char why[LN_OPTION_WHY_SIZE])
+int ln_option_parse(const ln_option *table, int argc, char **argv, void *settings,
+                    char why[LN_OPTION_WHY_SIZE])
 {
     parser p = {.table = table, .argv = argv, .argc = argc, .settings = settings, .why = why};
     int operands = 0;
@@ -316,8 +322,8 @@ static void print_row(char letter, const char *name, const char *value, const ch
     char left[64], dash[4] = "  ";
     if (letter != 0)
         snprintf(dash, sizeof dash, "-%c", letter);
-    const int width = snprintf(left, sizeof left, "  %s%s --%s%s%s", dash, letter != 0 ? "," : " ", name,
-                               value != NULL ? " " : "", value != NULL ? value : "");
+    const int width = snprintf(left, sizeof left, "  %s%s --%s%s%s", dash, letter != 0 ? "," : " ",
+                               name, value != NULL ? " " : "", value != NULL ? value : "");
     if (width > HELP_COLUMN - 2) {
         fprintf(out, "%s\n", left);
         ln_option_print_text(help, HELP_COLUMN, out);

@@ -7,8 +7,8 @@
  *
  * Grammar
  *   --name VALUE  --name=VALUE  -n VALUE  -nVALUE  -abc (flags)  -- (operands only from here); options and operands in
- *   any order; a lone "-" is an operand. The word after an option is its value unless it is itself the name of an option
- *   of the command, so that a forgotten value is found; the attached forms take anything.
+ *   any order; a lone "-" is an operand. The word after an option is its value unless it is itself the name of one of
+ *   the command's options, so that a forgotten value is found; the attached forms take anything.
  *
  * Invariants
  *   1. Nothing is allocated: texts are borrowed from argv, lists have LN_OPTION_LIST_MAX places.
@@ -34,25 +34,27 @@ typedef struct ln_option_list {
     unsigned count;
 } ln_option_list;
 
-typedef enum ln_option_type { /* the member's type; what the option does to it */
-    LN_OPTION_SET,            /* bool; becomes true, takes no value */
-    LN_OPTION_CLEAR,          /* bool; becomes false, takes no value */
-    LN_OPTION_TEXT,           /* char *; the last one counts */
-    LN_OPTION_LIST,           /* ln_option_list; all of them in order */
-    LN_OPTION_NUMBER,         /* uint32_t */
-    LN_OPTION_SIZE,           /* uint32_t, bytes (units.h) */
-    LN_OPTION_DURATION,       /* uint32_t, milliseconds (units.h) */
-    LN_OPTION_CHOICE          /* uint32_t; which of the words in `value`, from 0 */
+typedef enum ln_option_type {                   /* the member's type; what the option does to it */
+                              LN_OPTION_SET,    /* bool; becomes true, takes no value */
+                              LN_OPTION_CLEAR,  /* bool; becomes false, takes no value */
+                              LN_OPTION_TEXT,   /* char *; the last one counts */
+                              LN_OPTION_LIST,   /* ln_option_list; all of them in order */
+                              LN_OPTION_NUMBER, /* uint32_t */
+                              LN_OPTION_SIZE,   /* uint32_t, bytes (units.h) */
+                              LN_OPTION_DURATION, /* uint32_t, milliseconds (units.h) */
+                              LN_OPTION_CHOICE /* uint32_t; which of the words in `value`, from 0 */
 } ln_option_type;
 
 typedef struct ln_option {
-    const char *name;  /* long name without dashes; NULL = a heading for those that follow, or the end */
-    char letter;       /* short name, 0 = none */
-    bool can_be_off;   /* the word "off" is understood and means UINT32_MAX (LN_OFF) */
+    const char
+        *name;   /* long name without dashes; NULL = a heading for those that follow, or the end */
+    char letter; /* short name, 0 = none */
+    bool can_be_off; /* the word "off" is understood and means UINT32_MAX (LN_OFF) */
     ln_option_type type;
     size_t offset;     /* of the member in the settings */
     const char *value; /* what --help calls the value, "ADDR"; choices: "auto|epoll|uring" */
-    const char *help;  /* a clause without a full stop; heading: its words; NULL = the end of the table */
+    const char
+        *help; /* a clause without a full stop; heading: its words; NULL = the end of the table */
     uint32_t min, max; /* number, size, duration: both allowed; max 0 = any */
 } ln_option;
 

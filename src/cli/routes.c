@@ -8,7 +8,8 @@
 enum {
     ECHO_MESSAGE_BYTES = 64 << 20,
     ECHO_FRAGMENTS = 70000,
-    ECHO_QUEUE_BYTES = 2 * ECHO_MESSAGE_BYTES /* room for one of the largest while another one leaves */
+    ECHO_QUEUE_BYTES =
+        2 * ECHO_MESSAGE_BYTES /* room for one of the largest while another one leaves */
 };
 
 static bool is_get(const ln_request *request)
@@ -25,7 +26,8 @@ static void reply_status(ln_request *request, unsigned status, ln_span body)
         status = 405;
         body = LN_SPAN("{\"error\":\"method not allowed\"}");
     }
-    (void)ln_request_reply(request, status, "application/json", body); /* unanswered, it becomes a 500 */
+    (void)ln_request_reply(request, status, "application/json",
+                           body); /* unanswered, it becomes a 500 */
 }
 
 static void on_health(ln_request *request, void *user)

@@ -9,8 +9,9 @@
 #include "base64.h"
 
 enum {
-    HEX_BYTES = 32,              /* of a binary message, on a terminal */
-    BASE64_STEP = 3 * 1024,      /* encoded at a time; divisible by three, so that no padding stands in between */
+    HEX_BYTES = 32, /* of a binary message, on a terminal */
+    BASE64_STEP =
+        3 * 1024, /* encoded at a time; divisible by three, so that no padding stands in between */
     OUTPUT_BUFFER_BYTES = 65536, /* what a pipe takes */
 };
 

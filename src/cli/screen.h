@@ -37,10 +37,7 @@ void ln_screen_init(ln_screen *s, bool may_colour);
 /* One message from the peer. */
 void ln_screen_message(ln_screen *s, enum ln_kind kind, ln_span payload);
 
-/*
- * One line of talk: print it, without a newline, to what begin() returns, then end it. NULL: it is not wanted, and needs
- * no end.
- */
+/* One line of talk: print it, without a newline, to what begin() returns, then end it. NULL: not wanted, needs no end. */
 FILE *ln_screen_begin(ln_screen *s, ln_tone tone);
 void ln_screen_end(ln_screen *s);
 

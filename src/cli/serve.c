@@ -62,7 +62,8 @@ static const ln_option options[] = {
      .type = LN_OPTION_TEXT,
      .offset = AT(origins),
      .value = "LIST",
-     .help = "pages that may connect, comma separated, as https://example.org; * = all; without it, only "
+     .help = "pages that may connect, comma separated, as https://example.org; * = all; without "
+             "it, only "
              "pages of the same origin"},
     {.name = "workers",
      .letter = 'w',
@@ -132,7 +133,8 @@ static const ln_option options[] = {
      .type = LN_OPTION_SIZE,
      .offset = AT(queue_max_bytes),
      .value = "SIZE",
-     .help = "what may wait to be sent to one client of a room; what does not fit is dropped for it",
+     .help =
+         "what may wait to be sent to one client of a room; what does not fit is dropped for it",
      .min = LN_MIN_QUEUE_MAX_BYTES,
      .max = LN_MAX_QUEUE_MAX_BYTES},
     {.name = "ping-interval",
@@ -229,7 +231,8 @@ static int listen_tls(service *s)
         .pkcs12_file = s->set.tls_pkcs12,
         .passphrase = s->set.tls_passphrase_file != NULL ? s->passphrase : NULL,
     };
-    const ln_tls_options tls = {.identities = &s->identity, .identity_count = 1, .ca_file = s->set.tls_client_ca};
+    const ln_tls_options tls = {
+        .identities = &s->identity, .identity_count = 1, .ca_file = s->set.tls_client_ca};
     for (unsigned i = 0; i < s->set.listen_tls.count; i++) {
         const int rc = ln_server_listen_tls(s->server, s->set.listen_tls.items[i], &tls);
         if (rc < 0) {
@@ -241,15 +244,18 @@ static int listen_tls(service *s)
 }
 
 /* "http://127.0.0.1:8080/": what was asked for, with the port that it became. */
-static void announce(const service *s, const char *scheme, const char *address, unsigned index, const char *io)
+static void announce(const service *s, const char *scheme, const char *address, unsigned index,
+                     const char *io)
 {
     fprintf(stderr, "linnet %s serving ", ln_version());
     const char *colon = strrchr(address, ':');
     if (strncmp(address, "unix:", 5) == 0 || colon == NULL) {
         fprintf(stderr, "%s", address);
     } else {
-        const ln_span host = colon == address ? LN_SPAN("[::]") : (ln_span){address, (size_t)(colon - address)};
-        fprintf(stderr, "%s://%.*s:%d/", scheme, (int)host.size, (const char *)host.data, ln_server_port(s->server, index));
+        const ln_span host =
+            colon == address ? LN_SPAN("[::]") : (ln_span){address, (size_t)(colon - address)};
+        fprintf(stderr, "%s://%.*s:%d/", scheme, (int)host.size, (const char *)host.data,
+                ln_server_port(s->server, index));
     }
     fprintf(stderr, " (%u worker%s, %s)\n", s->workers, s->workers == 1 ? "" : "s", io);
 }
@@ -397,8 +403,10 @@ static int misuse(const settings *set)
         return ln_verb_misused(&ln_serve_verb, "--tls-key needs --tls-cert");
     if (set->listen_tls.count > 0 && !has_identity)
         return ln_verb_misused(&ln_serve_verb, "--listen-tls needs --tls-cert or --tls-pkcs12");
-    if (set->listen_tls.count == 0 && (has_identity || set->tls_passphrase_file != NULL || set->tls_client_ca != NULL))
-        return ln_verb_misused(&ln_serve_verb, "a certificate needs an address to serve it at: --listen-tls");
+    if (set->listen_tls.count == 0 &&
+        (has_identity || set->tls_passphrase_file != NULL || set->tls_client_ca != NULL))
+        return ln_verb_misused(&ln_serve_verb,
+                               "a certificate needs an address to serve it at: --listen-tls");
     return LN_EXIT_NOT_YET;
 }
 
@@ -433,7 +441,8 @@ const ln_verb ln_serve_verb = {
              "  /ready               200, or 503 while it drains\n"
              "  /                    the files of --static\n"
              "\n"
-             "Signals: TERM and INT let clients say goodbye (close code 1001) and end the server, a second one ends it "
+             "Signals: TERM and INT let clients say goodbye (close code 1001) and end the server, "
+             "a second one ends it "
              "at once; HUP reads the certificates again.",
     .options = options,
     .defaults = &defaults,

@@ -106,7 +106,7 @@ static void on_drain(ln_conn *c, void *user)
     ln_desk_notice(&s->desk);
 }
 
-/* Did it end as it should? What we ended did if the peer agreed; what the peer ended, if it has nothing to complain of. */
+/* Did it end as it should? What we ended did if the peer agreed; what the peer ended, if it did not complain. */
 static bool is_good_end(const session *s, const ln_close_info *info)
 {
     if (!info->is_clean)
@@ -128,7 +128,8 @@ static void on_close(ln_conn *c, const ln_close_info *info, void *user)
     if (is_last && !is_good && !is_wanted)
         s->desk.has_failed = true;
 
-    FILE *out = ln_screen_begin(&s->desk.screen, is_good || is_wanted ? LN_TONE_EVENT : LN_TONE_ERROR);
+    FILE *out =
+        ln_screen_begin(&s->desk.screen, is_good || is_wanted ? LN_TONE_EVENT : LN_TONE_ERROR);
     if (out == NULL)
         return;
     fprintf(out, "Disconnected (code: %u, reason: \"", info->code);
@@ -139,7 +140,8 @@ static void on_close(ln_conn *c, const ln_close_info *info, void *user)
     ln_screen_end(&s->desk.screen);
 }
 
-static void on_failure(ln_client *client, int err, unsigned status, const char *what, int64_t retry_ms, void *user)
+static void on_failure(ln_client *client, int err, unsigned status, const char *what,
+                       int64_t retry_ms, void *user)
 {
     session *s = user;
     (void)client;
@@ -158,7 +160,8 @@ static void on_failure(ln_client *client, int err, unsigned status, const char *
         ln_screen_quote(out, ln_text(what));
     }
     if (retry_ms >= 0)
-        fprintf(out, " (next try in %" PRId64 ".%" PRId64 " s)", retry_ms / 1000, retry_ms % 1000 / 100);
+        fprintf(out, " (next try in %" PRId64 ".%" PRId64 " s)", retry_ms / 1000,
+                retry_ms % 1000 / 100);
     ln_screen_end(&s->desk.screen);
 }
 
@@ -220,7 +223,8 @@ static void run_slash(session *s, ln_span line)
     ln_slash slash;
     int rc = ln_slash_parse(line, &slash);
     if (rc < 0) {
-        ln_screen_say(&s->desk.screen, LN_TONE_ERROR, "commands are /ping [DATA] and /close [CODE [REASON]]");
+        ln_screen_say(&s->desk.screen, LN_TONE_ERROR,
+                      "commands are /ping [DATA] and /close [CODE [REASON]]");
         return;
     }
     if (!wait_for_room(s))
@@ -243,7 +247,9 @@ static void send_typed(session *s, ln_span line)
 {
     if (s->set->has_slash && ln_slash_is(line))
         run_slash(s, line);
-    else if (line.size > 0 || !s->desk.screen.is_interactive) /* a lone Return is no message, an empty line of a file is one */
+    else if (line.size > 0 ||
+             !s->desk.screen
+                  .is_interactive) /* a lone Return is no message, an empty line of a file is one */
         send_message(s, line);
 }
 
@@ -274,7 +280,8 @@ static void converse(session *s)
     for (unsigned i = 0; i < s->set->execute.count && !ln_desk_is_done(&s->desk); i++)
         send_message(s, ln_text(s->set->execute.items[i]));
     ln_span text;
-    while (s->set->execute.count == 0 && !ln_desk_is_done(&s->desk) && ln_desk_read(&s->desk, &text))
+    while (s->set->execute.count == 0 && !ln_desk_is_done(&s->desk) &&
+           ln_desk_read(&s->desk, &text))
         send_typed(s, text);
     drain(s);
     if (!s->set->exits_on_eof)
@@ -314,8 +321,11 @@ int ln_session_run(const ln_dial_settings *set, ln_offer *offer)
         if (rc == 0)
             converse(&s);
         else
-            ln_desk_fail(&s.desk, rc == LN_ERR_INVALID ? "not a URL like ws://host:port/path, or a header of the handshake's own"
-                                                       : ln_strerror(rc));
+            ln_desk_fail(
+                &s.desk,
+                rc == LN_ERR_INVALID
+                    ? "not a URL like ws://host:port/path, or a header of the handshake's own"
+                    : ln_strerror(rc));
     }
     ln_client_free(s.client);
     ln_desk_fini(&s.desk);

@@ -11,10 +11,12 @@ typedef struct unit {
 } unit;
 
 /* Largest first among those that formatting may choose; "" is what a bare number counts. */
-static const unit durations[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {"", 1000}};
+static const unit durations[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000},
+                                 {"s", 1000},     {"ms", 1},      {"", 1000}};
 
-static const unit sizes[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1},        {"", 1},      {"G", 1 << 30},
-                             {"M", 1 << 20},   {"K", 1 << 10},   {"KB", 1000},     {"MB", 1000000}, {"GB", 1000000000}};
+static const unit sizes[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},  {"B", 1},
+                             {"", 1},          {"G", 1 << 30},   {"M", 1 << 20},    {"K", 1 << 10},
+                             {"KB", 1000},     {"MB", 1000000},  {"GB", 1000000000}};
 
 enum { FORMATTED_DURATIONS = 5, FORMATTED_SIZES = 4 };
 

@@ -30,7 +30,8 @@ int ln_verb_misused(const ln_verb *verb, const char *sentence)
 
 void ln_verb_print_help(const ln_verb *verb, FILE *out)
 {
-    fprintf(out, "Usage: linnet %s [OPTIONS]%s%s\n\n", verb->name, verb->operands[0] != '\0' ? " " : "", verb->operands);
+    fprintf(out, "Usage: linnet %s [OPTIONS]%s%s\n\n", verb->name,
+            verb->operands[0] != '\0' ? " " : "", verb->operands);
     ln_option_print_text(verb->about, 0, out);
     if (verb->options[0].name != NULL)
         fputs("\nOptions:\n", out);

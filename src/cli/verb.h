@@ -21,8 +21,8 @@ typedef struct ln_verb {
     const char *summary;  /* a clause for the list of commands */
     const char *operands; /* "URL"; "" = none */
     int operands_max;
-    const char *about;        /* a paragraph in front of the options; lines are broken when printed */
-    const char *notes;        /* paragraphs behind them; NULL = none */
+    const char *about; /* a paragraph in front of the options; lines are broken when printed */
+    const char *notes; /* paragraphs behind them; NULL = none */
     const ln_option *options; /* option.h; ends with an empty row */
     const void *defaults;     /* the settings as they are before parsing; `settings_size` bytes */
     size_t settings_size;

@@ -15,7 +15,8 @@ static const ln_option options[] = {{0}};
 /* Not worth a word: the C library and what the kernel and the linker bring along. */
 static bool is_system(const char *file)
 {
-    static const char *const prefixes[] = {"libc.", "libc-", "libm.", "libdl.", "libpthread.", "librt.", "ld-", "linux-vdso"};
+    static const char *const prefixes[] = {"libc.",       "libc-",  "libm.", "libdl.",
+                                           "libpthread.", "librt.", "ld-",   "linux-vdso"};
     for (size_t i = 0; i < LN_ARRAY_SIZE(prefixes); i++)
         if (strncmp(file, prefixes[i], strlen(prefixes[i])) == 0)
             return true;
@@ -28,7 +29,8 @@ static int print_library(struct dl_phdr_info *info, size_t size, void *arg)
     bool *is_first = arg;
     char path[PATH_MAX];
     (void)size;
-    if (realpath(info->dlpi_name, path) == NULL) /* the program itself has no name, the kernel's part no file */
+    if (realpath(info->dlpi_name, path) ==
+        NULL) /* the program itself has no name, the kernel's part no file */
         return 0;
     const char *slash = strrchr(path, '/');
     const char *file = slash != NULL ? slash + 1 : path;
@@ -70,7 +72,8 @@ const ln_verb ln_version_verb = {
     .name = "version",
     .summary = "prints the version, the working back ends and the libraries in use",
     .operands = "",
-    .about = "Prints the version, the input/output back ends that work on this system, and the libraries in use.",
+    .about = "Prints the version, the input/output back ends that work on this system, and the "
+             "libraries in use.",
     .options = options,
     .defaults = "",
     .run = version,

@@ -22,8 +22,7 @@
 enum {
     LN_LOG_LINE_MAX = 1024, /* bytes; a pair that does not fit is left out, and "..." says so */
     LN_LOG_VALUE_MAX = 256, /* bytes of an escaped value; what is longer is cut with "..." */
-    LN_LOG_LINES_MAX =
-        100, /* lines at warning or worse in any second, reports of suppression included */
+    LN_LOG_LINES_MAX = 100, /* lines at warning or worse in any second, reports included */
     LN_LOG_REPORT_MS = 1000 /* between two such reports */
 };
 

@@ -18,11 +18,9 @@
 
 enum {
     LN_RESOLVE_ADDRESSES_MAX = 8,
-    LN_RESOLVE_HOST_MAX = 253, /* characters: RFC 1035 2.3.4 without the root's dot */
-    LN_RESOLVE_THREADS_MAX =
-        16, /* of the process: names that time out take 10 to 30 s, so that others must pass them */
-    LN_RESOLVE_WAITING_MAX =
-        4096 /* look-ups without a thread yet: a load test's clients may all start at once */
+    LN_RESOLVE_HOST_MAX = 253,    /* characters: RFC 1035 2.3.4 without the root's dot */
+    LN_RESOLVE_THREADS_MAX = 16,  /* of the process: a name that times out holds one for 30 s */
+    LN_RESOLVE_WAITING_MAX = 4096 /* without a thread yet: a load test's clients start at once */
 };
 
 typedef struct ln_resolve ln_resolve;

@@ -18,10 +18,10 @@
 enum {
     LN_TLS_ERROR_MAX = 256,
     LN_TLS_IDENTITIES_MAX = 1024, /* matched one by one in each handshake */
-    LN_TLS_QUEUE_MAX_BYTES =
-        64 * 1024, /* of ciphertext that the system does not take: no record is begun beyond it */
-    LN_TLS_CHAIN_MAX_BYTES =
-        64 * 1024, /* of certificates that a peer may send; real chains are below 10 KiB */
+    /* Of ciphertext that the system does not take: no record is begun beyond it. */
+    LN_TLS_QUEUE_MAX_BYTES = 64 * 1024,
+    /* Of certificates that a peer may send; real chains are below 10 KiB. */
+    LN_TLS_CHAIN_MAX_BYTES = 64 * 1024,
     /*
      * Records other than data that a peer may send after the handshake: key updates, tickets, alerts. One is due every
      * 2^24 records; each costs us some 10 microseconds, and an answer.

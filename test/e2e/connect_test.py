@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """`linnet connect` against an independent server (python3-websockets), through pipes and on a pseudo-terminal.
 
-Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the program,
-build/release/linnet by default; arguments select tests whose names contain one of them.
+Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the
+program, build/release/linnet by default; arguments select tests whose names contain one of them.
 """
 import asyncio
 import base64
@@ -759,7 +759,8 @@ def a_client_certificate_is_shown():
 def much_data_passes_over_tls():
     port = tls_server(False)
     data = b"".join(b"%06d %s\n" % (i, b"s" * 500) for i in range(10000))
-    done = run("-n", "--ca", Certificates.file("ca.pem"), "wss://localhost:%d/echo?count=10000" % port, data=data, timeout=60)
+    done = run("-n", "--ca", Certificates.file("ca.pem"), "wss://localhost:%d/echo?count=10000" % port, data=data,
+               timeout=60)
     ended(done, 0)
     true("all of it came back", done.stdout == data)
 

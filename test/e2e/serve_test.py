@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """`linnet serve`: its paths, options and signals, seen by independent clients (python3-websockets, http.client).
 
-Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the program,
-build/release/linnet by default; arguments select tests whose names contain one of them.
+Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the
+program, build/release/linnet by default; arguments select tests whose names contain one of them.
 """
 import asyncio
 import http.client

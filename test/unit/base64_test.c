@@ -14,8 +14,13 @@ static void the_vectors_of_rfc_4648_section_10(void **state)
 {
     (void)state;
     static const char *const vectors[][2] = {
-        {"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},         {"foo", "Zm9v"},
-        {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"},
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"foobar", "Zm9vYmFy"},
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(vectors); i++) {
         char text[16] = "";
@@ -32,7 +37,8 @@ static void all_digits_are_used(void **state)
     char text[65] = "";
     uint32_t bits = 0;
     size_t n = 0;
-    for (uint32_t digit = 0; digit < 64; digit++) { /* the digits 0, 1, 2, ... in a row of six bits each */
+    for (uint32_t digit = 0; digit < 64;
+         digit++) { /* the digits 0, 1, 2, ... in a row of six bits each */
         bits = bits << 6 | digit;
         if (digit % 4 == 3) {
             bytes[n++] = (uint8_t)(bits >> 16);

@@ -71,7 +71,8 @@ static void assert_rc(int wanted)
 static void lines_come_out_whole_however_they_came_in(void **state)
 {
     (void)state;
-    static const char *const pieces[] = {"one\ntwo\nth", "r", "ee\n", "\n", "four\n\nla", "st", NULL};
+    static const char *const pieces[] = {"one\ntwo\nth", "r",  "ee\n", "\n",
+                                         "four\n\nla",   "st", NULL};
     open_feed(NULL, pieces, 100);
     static const char *const lines[] = {"one", "two", "three", "", "four", "", "last"};
     for (size_t i = 0; i < LN_ARRAY_SIZE(lines); i++)
@@ -142,7 +143,8 @@ static void chunks_are_what_came(void **state)
     (void)state;
     static const char *const pieces[] = {"a\nb", "c", "1234567890", NULL};
     open_feed(NULL, pieces, 8);
-    static const char *const chunks[] = {"a\nb", "c", "12345678", "90"}; /* none is larger than a message may be */
+    static const char *const chunks[] = {"a\nb", "c", "12345678",
+                                         "90"}; /* none is larger than a message may be */
     for (size_t i = 0; i < LN_ARRAY_SIZE(chunks); i++) {
         ln_span chunk;
         assert_int_equal(ln_input_chunk(&in, &chunk), 1);

@@ -27,10 +27,28 @@ typedef struct settings {
 
 static const ln_option table[] = {
     {.help = "General"},
-    {.name = "loud", .letter = 'l', .type = LN_OPTION_SET, .offset = AT(is_loud), .help = "speaks up"},
-    {.name = "no-deflate", .letter = 'Z', .type = LN_OPTION_CLEAR, .offset = AT(is_deflated), .help = "plain"},
-    {.name = "name", .letter = 'n', .type = LN_OPTION_TEXT, .offset = AT(name), .value = "NAME", .help = "a name"},
-    {.name = "header", .letter = 'H', .type = LN_OPTION_LIST, .offset = AT(headers), .value = "K:V", .help = "a header"},
+    {.name = "loud",
+     .letter = 'l',
+     .type = LN_OPTION_SET,
+     .offset = AT(is_loud),
+     .help = "speaks up"},
+    {.name = "no-deflate",
+     .letter = 'Z',
+     .type = LN_OPTION_CLEAR,
+     .offset = AT(is_deflated),
+     .help = "plain"},
+    {.name = "name",
+     .letter = 'n',
+     .type = LN_OPTION_TEXT,
+     .offset = AT(name),
+     .value = "NAME",
+     .help = "a name"},
+    {.name = "header",
+     .letter = 'H',
+     .type = LN_OPTION_LIST,
+     .offset = AT(headers),
+     .value = "K:V",
+     .help = "a header"},
     {.help = "Numbers"},
     {.name = "workers",
      .type = LN_OPTION_NUMBER,
@@ -39,7 +57,12 @@ static const ln_option table[] = {
      .help = "threads",
      .min = 1,
      .max = 64},
-    {.name = "size", .type = LN_OPTION_SIZE, .offset = AT(size_bytes), .value = "SIZE", .help = "bytes", .min = 1},
+    {.name = "size",
+     .type = LN_OPTION_SIZE,
+     .offset = AT(size_bytes),
+     .value = "SIZE",
+     .help = "bytes",
+     .min = 1},
     {.name = "wait",
      .letter = 'w',
      .can_be_off = true,
@@ -47,16 +70,22 @@ static const ln_option table[] = {
      .offset = AT(wait_ms),
      .value = "TIME",
      .help = "how long"},
-    {.name = "io", .type = LN_OPTION_CHOICE, .offset = AT(io), .value = "auto|epoll|uring", .help = "back end"},
+    {.name = "io",
+     .type = LN_OPTION_CHOICE,
+     .offset = AT(io),
+     .value = "auto|epoll|uring",
+     .help = "back end"},
     {.name = "pause",
      .type = LN_OPTION_DURATION,
      .offset = AT(pause_ms),
      .value = "TIME",
-     .help = "a rest whose explanation is so long that it cannot stand on one line of a terminal of the usual width"},
+     .help = "a rest whose explanation is so long that it cannot stand on one line of a terminal "
+             "of the usual width"},
     {0},
 };
 
-static const settings defaults = {.is_deflated = true, .workers = 2, .wait_ms = 1500, .io = 1, .pause_ms = LN_OPTION_UNSET};
+static const settings defaults = {
+    .is_deflated = true, .workers = 2, .wait_ms = 1500, .io = 1, .pause_ms = LN_OPTION_UNSET};
 
 static settings got;
 static char why[LN_OPTION_WHY_SIZE];
@@ -111,7 +140,8 @@ static void all_spellings_of_a_value_mean_the_same(void **state)
 static void the_last_text_counts_and_lists_keep_all_in_order(void **state)
 {
     (void)state;
-    assert_int_equal(parse("-n", "a", "-H", "A:1", "--name", "b", "--header=B:2", "-HC:3", NULL), 0);
+    assert_int_equal(parse("-n", "a", "-H", "A:1", "--name", "b", "--header=B:2", "-HC:3", NULL),
+                     0);
     assert_string_equal(got.name, "b");
     assert_int_equal(got.headers.count, 3);
     assert_string_equal(got.headers.items[0], "A:1");
@@ -223,7 +253,8 @@ static void unknown_options_are_named(void **state)
     assert_string_equal(why, "there is no option --naem");
     assert_int_equal(parse("-lq", NULL), LN_ERR_INVALID);
     assert_string_equal(why, "there is no option -q");
-    assert_int_equal(parse("--nam", "x", NULL), LN_ERR_INVALID); /* no abbreviations: they break when options are added */
+    assert_int_equal(parse("--nam", "x", NULL),
+                     LN_ERR_INVALID); /* no abbreviations: they break when options are added */
     assert_int_equal(parse("--loud=yes", NULL), LN_ERR_INVALID);
     assert_string_equal(why, "option --loud takes no value");
 }
@@ -247,7 +278,8 @@ static void a_list_is_full_at_its_limit(void **state)
     assert_int_equal(ln_option_parse(table, LN_OPTION_LIST_MAX + 1, many, &got, why), 0);
     assert_int_equal(got.headers.count, LN_OPTION_LIST_MAX);
     got = defaults;
-    assert_int_equal(ln_option_parse(table, LN_OPTION_LIST_MAX + 2, many, &got, why), LN_ERR_INVALID);
+    assert_int_equal(ln_option_parse(table, LN_OPTION_LIST_MAX + 2, many, &got, why),
+                     LN_ERR_INVALID);
     assert_non_null(strstr(why, "more than 64"));
 }
 

@@ -287,7 +287,7 @@ static int one_life(const ln_allocator *alloc, void *user)
     }
     for (int i = 0; i < 2; i++) {
         if (ends[i].ends && (ends[i].end_err == LN_ERR_NOMEM || ends[i].end_err == LN_ERR_IO))
-            rc = LN_ERR_NOMEM; /* LN_ERR_IO: it was the back end that ran out */
+            rc = LN_ERR_NOMEM;            /* LN_ERR_IO: it was the back end that ran out */
         else if (ends[i].ends && rc == 0) /* the other one's failure, seen from here */
             assert_true(ends[i].end_err == 0 || ends[i].end_err == LN_ERR_RESET ||
                         ends[i].end_err == LN_ERR_TLS);

@@ -21,7 +21,8 @@ static void check(parse_function *parse, const sample *samples, size_t count)
     for (size_t i = 0; i < count; i++) {
         uint64_t value = 77;
         const int rc = parse(ln_text(samples[i].text), &value);
-        const uint64_t wanted = samples[i].rc < 0 ? 77 : samples[i].value; /* an error writes nothing */
+        const uint64_t wanted =
+            samples[i].rc < 0 ? 77 : samples[i].value; /* an error writes nothing */
         if (rc != samples[i].rc || value != wanted)
             fail_msg("\"%s\": %d, %llu", samples[i].text, rc, (unsigned long long)value);
     }
@@ -31,9 +32,20 @@ static void durations_have_units_and_bare_numbers_count_seconds(void **state)
 {
     (void)state;
     static const sample samples[] = {
-        {"0", 0, 0},           {"10", 0, 10000},    {"500ms", 0, 500},        {"10s", 0, 10000}, {"1m", 0, 60000},
-        {"2h", 0, 7200000},    {"1d", 0, 86400000}, {"1.5s", 0, 1500},        {"0.5", 0, 500},   {"1.25m", 0, 75000},
-        {"0.001s", 0, 1},      {"1.0ms", 0, 1},     {"2.500h", 0, 9000000},   {"007s", 0, 7000},
+        {"0", 0, 0},
+        {"10", 0, 10000},
+        {"500ms", 0, 500},
+        {"10s", 0, 10000},
+        {"1m", 0, 60000},
+        {"2h", 0, 7200000},
+        {"1d", 0, 86400000},
+        {"1.5s", 0, 1500},
+        {"0.5", 0, 500},
+        {"1.25m", 0, 75000},
+        {"0.001s", 0, 1},
+        {"1.0ms", 0, 1},
+        {"2.500h", 0, 9000000},
+        {"007s", 0, 7000},
     };
     check(ln_units_parse_duration, samples, LN_ARRAY_SIZE(samples));
 }
@@ -42,10 +54,10 @@ static void sizes_have_binary_and_decimal_units_in_any_case(void **state)
 {
     (void)state;
     static const sample samples[] = {
-        {"0", 0, 0},          {"4096", 0, 4096},    {"1B", 0, 1},           {"64KiB", 0, 65536},
-        {"64kib", 0, 65536},  {"64k", 0, 65536},    {"1M", 0, 1048576},     {"1MiB", 0, 1048576},
-        {"1MB", 0, 1000000},  {"1kb", 0, 1000},     {"2G", 0, 2147483648u}, {"1GB", 0, 1000000000},
-        {"1.5K", 0, 1536},    {"0.5M", 0, 524288},
+        {"0", 0, 0},         {"4096", 0, 4096},   {"1B", 0, 1},           {"64KiB", 0, 65536},
+        {"64kib", 0, 65536}, {"64k", 0, 65536},   {"1M", 0, 1048576},     {"1MiB", 0, 1048576},
+        {"1MB", 0, 1000000}, {"1kb", 0, 1000},    {"2G", 0, 2147483648u}, {"1GB", 0, 1000000000},
+        {"1.5K", 0, 1536},   {"0.5M", 0, 524288},
     };
     check(ln_units_parse_size, samples, LN_ARRAY_SIZE(samples));
 }
@@ -54,16 +66,18 @@ static void what_is_no_quantity_is_refused(void **state)
 {
     (void)state;
     static const sample durations[] = {
-        {"", LN_ERR_INVALID, 0},     {"s", LN_ERR_INVALID, 0},     {"-1s", LN_ERR_INVALID, 0},  {"+1s", LN_ERR_INVALID, 0},
-        {"1 s", LN_ERR_INVALID, 0},  {"1x", LN_ERR_INVALID, 0},    {"1S", LN_ERR_INVALID, 0},   {"1M", LN_ERR_INVALID, 0},
-        {"1.s", LN_ERR_INVALID, 0},  {".5s", LN_ERR_INVALID, 0},   {"1.2.3", LN_ERR_INVALID, 0},{"1.0001s", LN_ERR_INVALID, 0},
-        {"0.5ms", LN_ERR_INVALID, 0},{"1m30s", LN_ERR_INVALID, 0}, {"1ms ", LN_ERR_INVALID, 0}, {"1msx", LN_ERR_INVALID, 0},
-        {"0x10", LN_ERR_INVALID, 0}, {"1e3", LN_ERR_INVALID, 0},
+        {"", LN_ERR_INVALID, 0},      {"s", LN_ERR_INVALID, 0},     {"-1s", LN_ERR_INVALID, 0},
+        {"+1s", LN_ERR_INVALID, 0},   {"1 s", LN_ERR_INVALID, 0},   {"1x", LN_ERR_INVALID, 0},
+        {"1S", LN_ERR_INVALID, 0},    {"1M", LN_ERR_INVALID, 0},    {"1.s", LN_ERR_INVALID, 0},
+        {".5s", LN_ERR_INVALID, 0},   {"1.2.3", LN_ERR_INVALID, 0}, {"1.0001s", LN_ERR_INVALID, 0},
+        {"0.5ms", LN_ERR_INVALID, 0}, {"1m30s", LN_ERR_INVALID, 0}, {"1ms ", LN_ERR_INVALID, 0},
+        {"1msx", LN_ERR_INVALID, 0},  {"0x10", LN_ERR_INVALID, 0},  {"1e3", LN_ERR_INVALID, 0},
     };
     check(ln_units_parse_duration, durations, LN_ARRAY_SIZE(durations));
     static const sample sizes[] = {
-        {"", LN_ERR_INVALID, 0},   {"K", LN_ERR_INVALID, 0},    {"-1K", LN_ERR_INVALID, 0},
-        {"1T", LN_ERR_INVALID, 0}, {"0.5B", LN_ERR_INVALID, 0}, {"0.001K", LN_ERR_INVALID, 0}, /* 1.024 bytes */
+        {"", LN_ERR_INVALID, 0},     {"K", LN_ERR_INVALID, 0},
+        {"-1K", LN_ERR_INVALID, 0},  {"1T", LN_ERR_INVALID, 0},
+        {"0.5B", LN_ERR_INVALID, 0}, {"0.001K", LN_ERR_INVALID, 0}, /* 1.024 bytes */
     };
     check(ln_units_parse_size, sizes, LN_ARRAY_SIZE(sizes));
 }
