@@ -270,6 +270,7 @@ void ln_loop_free(ln_loop *loop)
     if (loop->sockets > 0)
         ln_log_say(loop->log, LN_LOG_ERROR, loop->now_ms, "loop freed with sockets left",
                    ln_log_number("sockets", loop->sockets));
+    ln_log_fini(loop->log);
     ln_pool_fini(&loop->pool);
     fini(loop);
 }

@@ -165,7 +165,18 @@ static void on_gone(ln_conn *c, void *attachment)
 
     LN_ASSERT(k->conn == c);
     k->conn = NULL;
+    if (k->ending != NULL)
+        ln_conn_drop(k->ending, 0); /* one may linger, not a row of them */
+    k->ending = c;
     (void)plan(k);
+}
+
+void ln_client_forget(ln_conn *c, void *client)
+{
+    ln_client *const k = client;
+
+    if (k->ending == c)
+        k->ending = NULL;
 }
 
 static const ln_conn_hooks hooks = {.on_gone = on_gone};
@@ -294,6 +305,10 @@ void ln_client_free(ln_client *k)
         ln_conn_settle(c); /* on_close comes from here, if it is owed */
     }
     k->conn = NULL;
+    if (k->ending != NULL) {
+        ln_conn_drop(k->ending, 0);
+        ln_conn_settle(k->ending);
+    }
     if (k->home.conn_count == 0) {
         destroy(k);
         return;

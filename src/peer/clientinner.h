@@ -43,7 +43,8 @@ struct ln_client {
     unsigned address_next;
     int connect_error;
 
-    ln_conn *conn; /* SHAKING, OPEN */
+    ln_conn *conn;   /* SHAKING, OPEN */
+    ln_conn *ending; /* the one before it, if it still waits for the peer's FIN */
     ln_head_parser parser;
 };
 
@@ -52,6 +53,9 @@ void ln_client_fail(ln_client *k, int err, unsigned status, const char *what);
 
 /* The handshake succeeded; the connection's on_open is next. */
 void ln_client_opened(ln_client *k);
+
+/* ln_conn_more.on_free: a connection's memory goes. */
+void ln_client_forget(ln_conn *c, void *client);
 
 /* Takes over a connected descriptor and begins the opening handshake on it. */
 LN_NODISCARD int ln_client_shake(ln_client *k, int fd);

@@ -62,19 +62,13 @@ static void judge(ln_client *k, const ln_head *head, uint8_t *rest, size_t rest_
     ln_upgrade_result result;
     ln_deflate *deflate;
 
-    int rc = ln_opening_judge(&k->opening, &k->site, head, &result, &deflate);
-    ln_conn_more *const more = rc == 0 && result.subprotocol.size > 0 ? ln_conn_need_more(c) : NULL;
-    if (rc == 0 && result.subprotocol.size > 0 && more == NULL) {
-        ln_deflate_free(deflate);
-        result.reason = ln_strerror(LN_ERR_NOMEM);
-        rc = LN_ERR_NOMEM;
-    }
+    const int rc = ln_opening_judge(&k->opening, &k->site, head, &result, &deflate);
     if (rc < 0) {
         ln_client_fail(k, rc, result.status, result.reason);
         return;
     }
-    if (more != NULL)
-        more->subprotocol = result.subprotocol;
+    if (result.subprotocol.size > 0)
+        c->more->subprotocol = result.subprotocol;
     ln_client_opened(k);
     c->stream.ops = &ln_conn_ops;
     ln_conn_attach(c, k);
@@ -147,10 +141,15 @@ int ln_client_shake(ln_client *k, int fd)
     const ln_head_limits limits = {LN_OPENING_RESPONSE_MAX_BYTES, LN_HEAD_FIELDS_MAX};
 
     ln_conn *const c = ln_conn_new(&k->home);
-    if (c == NULL) {
+    ln_conn_more *const more = c == NULL ? NULL : ln_conn_need_more(c);
+    if (more == NULL) {
+        if (c != NULL)
+            ln_conn_free(c);
         ln_fd_close(fd);
         return LN_ERR_NOMEM;
     }
+    more->on_free = ln_client_forget;
+    more->owner = k;
     ln_head_fini(&k->parser);
     ln_head_init(&k->parser, LN_HEAD_RESPONSE, &limits, k->home.alloc);
     k->conn = c;

@@ -82,6 +82,7 @@ void ln_server_free(ln_server *s)
     }
     if (s->service != NULL)
         s->service->free(s->service_state);
+    ln_log_fini(&s->log);
     ln_lock_fini(&s->reload_lock);
     const ln_allocator *const alloc = s->alloc;
     ln_free(alloc, s->workers);

@@ -61,6 +61,8 @@ ln_deflate *ln_deflate_new(ln_zpool *pool, const ln_pmd_params *params, bool is_
     z->out_takeover = is_server ? server_takeover : client_takeover;
     LN_ASSERT(z->in_bits >= 8 && z->in_bits <= 15);
     LN_ASSERT(z->out_bits >= 9 && z->out_bits <= 15);
+    if (!z->in_takeover)
+        z->in_bits = 15; /* one size in the pool serves all */
     return z;
 }
 

@@ -22,7 +22,8 @@
  *      are in use and harmless, and are accepted: a final block with nothing after it, and no bytes at all for an
  *      empty message (zlib gives none for a second flush in a row).
  *   5. Memory grows with what was inflated, in steps, and never beyond the limit; there is no other bound on the ratio.
- *   6. A distance beyond the agreed window may be accepted where it costs no memory: it is not looked for.
+ *   6. The agreed window is what we keep with context takeover, and a distance beyond it fails once its bytes are gone;
+ *      zlib does not look for it before. Without takeover every distance that deflate has inflates.
  *
  * Not thread-safe: an ln_zpool and everything made from it belong to one loop.
  */

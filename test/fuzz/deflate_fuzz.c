@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t fresh = data[0] & 1, bits = 9 + (data[0] >> 1) % 7, *const text = data + 3;
     const size_t limit = (size_t)16 << (data[0] >> 4), step = 1 + data[1];
     const size_t n = size - 3, first = n * data[2] / 255, steps[3] = {1, step, SIZE_MAX};
-    const ln_pmd_params params = {fresh, fresh, bits, bits};
+    const ln_pmd_params params = {fresh, fresh, bits, fresh ? bits : 15}; /* see deflate.h, 6 */
     ln_zpool *const pool = ln_zpool_new(NULL);
     ln_buf out[4] = {{0}}, *const wire = &out[3];
     int rc[3];

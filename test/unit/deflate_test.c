@@ -323,18 +323,38 @@ static void large_messages_survive(void **state)
     }
 }
 
-/* zlib cannot compress with a window of 256 bytes; messages no longer than that do not notice. */
+/* zlib cannot compress with a window of 256 bytes, but with one of 512 its distances stay below 256. */
 static void eight_bits_inflate(void **state)
+{
+    (void)state;
+    for (int takeover = 0; takeover < 2; takeover++) {
+        ours o;
+        peer p;
+        ours_init(&o, 8, takeover);
+        peer_init(&p, 8, takeover);
+        for (size_t n = 0; n <= 5000; n += 1 + n / 4) {
+            peer_deflate(&p, write_text(WORDS, n), n);
+            assert_inflates(&o, p.data, p.size, 64, text, n);
+        }
+        if (takeover)
+            assert_in_range(ln_deflate_memory(o.z), 7 * 1024, 8 * 1024);
+        ours_fini(&o);
+        peer_fini(&p);
+    }
+}
+
+/* A peer that uses 32 KiB where 512 bytes were agreed, given piece by piece. */
+static void a_distance_beyond_the_agreed_window_is_refused_with_takeover(void **state)
 {
     (void)state;
     ours o;
     peer p;
-    ours_init(&o, 8, false);
-    peer_init(&p, 8, false);
-    for (size_t n = 0; n <= 256; n++) {
-        peer_deflate(&p, write_text(WORDS, n), n);
-        assert_inflates(&o, p.data, p.size, 64, text, n);
-    }
+    ours_init(&o, 9, true);
+    peer_init(&p, 15, true);
+    peer_deflate(&p, write_text(NOISE, 5000), 5000);
+    assert_inflates(&o, p.data, p.size, 64, text, 5000);
+    peer_deflate(&p, text, 100);
+    assert_int_equal(ours_inflate(&o, p.data, p.size, 64, SIZE_MAX), LN_ERR_ENCODING);
     ours_fini(&o);
     peer_fini(&p);
 }
@@ -705,11 +725,11 @@ static void connections_of_one_pool_keep_their_own_windows(void **state)
     write_text(WORDS, 60000);
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < LN_ARRAY_SIZE(bits); i++) {
-            const ln_pmd_params params = {true, true, bits[i], bits[i]};
+            const ln_pmd_params params = {false, false, bits[i], bits[i]};
             peer p;
             ln_deflate_free(o.z);
             o.z = ln_deflate_new(o.pool, &params, true, LEVEL);
-            peer_init(&p, bits[i], false);
+            peer_init(&p, bits[i], true);
             both_ways(&o, &p, text, 60000, 1000);
             peer_fini(&p);
         }
@@ -1001,6 +1021,7 @@ int main(void)
         cmocka_unit_test(messages_survive_byte_by_byte),
         cmocka_unit_test(large_messages_survive),
         cmocka_unit_test(eight_bits_inflate),
+        cmocka_unit_test(a_distance_beyond_the_agreed_window_is_refused_with_takeover),
         cmocka_unit_test(the_client_uses_the_other_half_of_the_parameters),
         cmocka_unit_test(whole_messages_inflate_as_pieces_do),
         cmocka_unit_test(a_last_piece_is_no_whole_message),
