@@ -8,8 +8,8 @@
  * is answered with 400. Every message is fanned out, as it is and with its opcode, to all members of the room, its
  * sender included, across all workers; order is kept per sender.
  *
- * Presence is asked for by the client. Who asked gets the room as it is when it joins, then what changes, as text messages
- * (at most one in LN_ROOMS_PRESENCE_MS, coming and going in between cancels out):
+ * Presence is asked for by the client. Who asked gets the room as it was last told, then what changes, its own coming
+ * included, as text messages (at most one in LN_ROOMS_PRESENCE_MS, coming and going in between cancels out):
  *
  *   {"type":"presence","room":"NAME","version":7,"count":2,"members":[{"id":"1f","name":"NICK"},{"id":"2a","name":""}]}
  *   {"type":"presence","room":"NAME","version":8,"since":7,"count":2,"joined":[{"id":"3c","name":"Z"}],"left":["2a"]}

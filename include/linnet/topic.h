@@ -20,7 +20,7 @@ typedef struct ln_publish_result {
     uint32_t delivered; /* given to the system, or queued below high water */
     uint32_t queued;    /* queued above high water */
     uint32_t dropped;   /* lost to an overflow policy */
-    uint32_t closed;    /* subscribers that an overflow policy closed */
+    uint32_t closed;    /* subscribers that an overflow policy closed now, or that were closing; they are out of it */
 } ln_publish_result;
 
 /* Subscribes; twice is once. Ends with the connection. LN_ERR_INVALID, LN_ERR_LIMIT, LN_ERR_CLOSED, LN_ERR_NOMEM. */

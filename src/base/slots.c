@@ -125,6 +125,18 @@ int ln_slots_add(ln_slots *s, void *value, uint64_t *name)
     return 0;
 }
 
+uint32_t ln_slots_index(uint64_t name)
+{
+    return (uint32_t)name & INDEX_MASK;
+}
+
+void ln_slots_set(ln_slots *s, uint64_t name, void *value)
+{
+    ln_slot *slot = slot_at(s, ln_slots_index(name));
+    LN_ASSERT(slot && slot->value && value);
+    slot->value = value;
+}
+
 void ln_slots_retire(ln_slots *s, uint64_t name)
 {
     ln_slot *slot = alive(s, name);

@@ -52,6 +52,10 @@ void ln_slots_fini(ln_slots *s);
  */
 LN_NODISCARD int ln_slots_add(ln_slots *s, void *value, uint64_t *name);
 
+/* The number of a name's slot, and another value for it. Owner only. */
+uint32_t ln_slots_index(uint64_t name);
+void ln_slots_set(ln_slots *s, uint64_t name, void *value);
+
 /* A live name is dead from now on, for everybody; the slot stays taken until it is removed. Owner only. */
 void ln_slots_retire(ln_slots *s, uint64_t name);
 

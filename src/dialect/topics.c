@@ -78,8 +78,12 @@ static ln_delivery deliver(ln_subscriber *s, ln_msg *m)
         return LN_DELIVERED;
     if (rc > 0)
         return LN_DELIVERY_QUEUED;
-    if (rc == LN_ERR_CLOSED)
+    if (rc == LN_ERR_CLOSED) {
+        /* Out at once, so that it is counted once; the lock is held by who publishes. */
+        const side *const here = ln_conn_home(c)->service;
+        ln_hub_leave_all(here->hub, s);
         return LN_DELIVERY_CLOSED;
+    }
     if (rc != LN_ERR_DROPPED) /* that one has been counted */
         ln_count(&ln_conn_home(c)->counters.dropped, 1);
     return LN_DELIVERY_DROPPED;
@@ -158,6 +162,8 @@ static void on_gone(ln_conn *c, void *attachment)
     side *const here = home->service;
     listener *const l = attachment;
 
+    if (l == NULL)
+        return; /* never subscribed */
     ln_lock_take(&here->lock);
     ln_hub_leave_all(here->hub, &l->subscriber);
     ln_lock_give(&here->lock);

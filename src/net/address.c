@@ -10,7 +10,8 @@
 
 #include "base/text.h"
 
-_Static_assert(sizeof(struct sockaddr_storage) <= sizeof(((ln_address *)0)->bytes), "any address fits");
+_Static_assert(sizeof(struct sockaddr_storage) <= sizeof(((ln_address *)0)->bytes),
+               "any address fits");
 
 static void set(ln_address *address, const void *sockaddr, size_t length)
 {
@@ -37,7 +38,8 @@ static int parse_unix(ln_span path, ln_address *address)
 static int parse_inet(ln_span host, bool is_v6, uint16_t port, ln_address *address)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any};
+    struct sockaddr_in6 in6 = {
+        .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any};
     char text[INET6_ADDRSTRLEN] = "127.0.0.1";
 
     if (host.size >= sizeof text)
@@ -61,7 +63,8 @@ int ln_address_parse(ln_span text, ln_address *address)
     const ln_span unix_prefix = LN_SPAN("unix:");
     const char *const begin = text.data;
     if (ln_text_has_prefix(text, unix_prefix))
-        return parse_unix((ln_span){begin + unix_prefix.size, text.size - unix_prefix.size}, address);
+        return parse_unix((ln_span){begin + unix_prefix.size, text.size - unix_prefix.size},
+                          address);
 
     const char *const colon = text.size > 0 ? memrchr(begin, ':', text.size) : NULL;
     uint64_t port;
@@ -83,18 +86,20 @@ static size_t write_inet(int family, const void *ip, uint16_t port, char text[LN
 {
     char buffer[INET6_ADDRSTRLEN] = "?";
     inet_ntop(family, ip, buffer, sizeof buffer);
-    return (size_t)snprintf(text, LN_ADDRESS_TEXT_MAX, family == AF_INET ? "%s:%u" : "[%s]:%u", buffer,
-                            (unsigned)ntohs(port));
+    return (size_t)snprintf(text, LN_ADDRESS_TEXT_MAX, family == AF_INET ? "%s:%u" : "[%s]:%u",
+                            buffer, (unsigned)ntohs(port));
 }
 
-static size_t write_unix(const struct sockaddr_un *un, size_t length, char text[LN_ADDRESS_TEXT_MAX])
+static size_t write_unix(const struct sockaddr_un *un, size_t length,
+                         char text[LN_ADDRESS_TEXT_MAX])
 {
     const size_t before = offsetof(struct sockaddr_un, sun_path);
     size_t n = length > before ? length - before : 0;
     if (n == 0)
         return (size_t)snprintf(text, LN_ADDRESS_TEXT_MAX, "unix");
     if (un->sun_path[0] == 0)
-        return (size_t)snprintf(text, LN_ADDRESS_TEXT_MAX, "unix:@%.*s", (int)n - 1, un->sun_path + 1);
+        return (size_t)snprintf(text, LN_ADDRESS_TEXT_MAX, "unix:@%.*s", (int)n - 1,
+                                un->sun_path + 1);
     n = strnlen(un->sun_path, n);
     return (size_t)snprintf(text, LN_ADDRESS_TEXT_MAX, "unix:%.*s", (int)n, un->sun_path);
 }

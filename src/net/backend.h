@@ -20,20 +20,21 @@ enum {
     LN_SOCK_STREAM = 0,  /* received: on_recv, on_end */
     LN_SOCK_LISTEN = 1,  /* accepted: on_result, a descriptor or a negative errno */
     LN_SOCK_CONNECT = 2, /* writable, once: on_result, 0 */
-    LN_SOCK_WATCH = 3,   /* readable or at its end, in each turn: on_result, 0; the descriptor is not ours to close */
+    LN_SOCK_WATCH = 3,   /* readable or at its end, in each turn: on_result, 0; closes nothing */
     LN_SOCK_KIND_MASK = 3
 };
 
 /* ln_sock.flags */
 enum {
-    LN_SOCK_CORKED = 1,   /* in loop->corked */
-    LN_SOCK_CLOSING = 2,  /* ln_sock_close() was called */
-    LN_SOCK_PAUSED = 4,   /* the operation is not wanted now */
-    LN_SOCK_SENDING = 8,  /* between a send that did not end at once and on_sent */
-    LN_SOCK_ENDED = 16,   /* on_end was called: nothing is received any more */
-    LN_SOCK_BROKEN = 32,  /* it was found to be: on_end is owed once what was received is handed up, or at once if paused */
-    LN_SOCK_FAILED = 64,  /* on_end was called with an error */
-    LN_SOCK_SHUT = 128    /* FIN was sent */
+    LN_SOCK_CORKED = 1,  /* in loop->corked */
+    LN_SOCK_CLOSING = 2, /* ln_sock_close() was called */
+    LN_SOCK_PAUSED = 4,  /* the operation is not wanted now */
+    LN_SOCK_SENDING = 8, /* between a send that did not end at once and on_sent */
+    LN_SOCK_ENDED = 16,  /* on_end was called: nothing is received any more */
+    LN_SOCK_BROKEN =
+        32, /* on_end is owed: after what was received is handed up; at once if paused */
+    LN_SOCK_FAILED = 64, /* on_end was called with an error */
+    LN_SOCK_SHUT = 128   /* FIN was sent */
 };
 
 struct ln_backend {
@@ -73,7 +74,8 @@ extern const ln_backend ln_backend_uring;
 void ln_loop_tick(ln_loop *loop);
 
 /* A sock of any kind: `fd` is taken over (LN_SOCK_WATCH: borrowed). Errors as start(); then nothing was taken. */
-LN_NODISCARD int ln_sock_start(ln_sock *s, ln_loop *loop, int fd, unsigned kind, const ln_sock_ops *ops);
+LN_NODISCARD int ln_sock_start(ln_sock *s, ln_loop *loop, int fd, unsigned kind,
+                               const ln_sock_ops *ops);
 
 /* start() once more; when the system has no memory for it, a stream breaks and anything else tries in each turn. */
 void ln_sock_start_again(ln_sock *s);

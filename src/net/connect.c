@@ -98,7 +98,8 @@ int ln_connect_start(ln_loop *loop, const struct sockaddr *address, unsigned len
 {
     if (length < sizeof address->sa_family || length > sizeof(struct sockaddr_storage))
         return LN_ERR_ADDRESS;
-    if (address->sa_family != AF_INET && address->sa_family != AF_INET6 && address->sa_family != AF_UNIX)
+    if (address->sa_family != AF_INET && address->sa_family != AF_INET6 &&
+        address->sa_family != AF_UNIX)
         return LN_ERR_ADDRESS;
     ln_connect *const c = ln_alloc(loop->alloc, sizeof *c);
     if (!c)

@@ -16,16 +16,16 @@
 #include "backend.h"
 
 enum {
-    EVENTS_MAX = 512,     /* a turn */
-    RECEIVES_MAX = 8,     /* a turn and sock: half a megabyte, then the others' turn */
-    ACCEPTS_MAX = 64,     /* a turn and listener */
+    EVENTS_MAX = 512, /* a turn */
+    RECEIVES_MAX = 8, /* a turn and sock: half a megabyte, then the others' turn */
+    ACCEPTS_MAX = 64, /* a turn and listener */
 };
 
 /* io_flags above the kind: what epoll was told, and why a send failed. */
 enum {
     ARMED_IN = 0x04,
     ARMED_OUT = 0x08,
-    ARMED = ARMED_IN | ARMED_OUT, /* neither: not in the set at all, as it would report hang-ups for ever */
+    ARMED = ARMED_IN | ARMED_OUT, /* neither: not in the set, which reports hang-ups for ever */
     ALWAYS_READY = 0x10,          /* in epoll_io.always */
     FAULT_TIMEOUT = 0x40,         /* with LN_SOCK_BROKEN: ... for another reason than a reset */
     FAULT_OTHER = 0x80
@@ -41,7 +41,8 @@ struct epoll_io {
     uint8_t buffer[LN_LOOP_RECV_BYTES];
 };
 
-_Static_assert(sizeof(ln_span) == sizeof(struct iovec) && offsetof(ln_span, data) == offsetof(struct iovec, iov_base) &&
+_Static_assert(sizeof(ln_span) == sizeof(struct iovec) &&
+                   offsetof(ln_span, data) == offsetof(struct iovec, iov_base) &&
                    offsetof(ln_span, size) == offsetof(struct iovec, iov_len),
                "spans are passed to the system as they are");
 
@@ -57,9 +58,11 @@ static int arm(ln_sock *s, unsigned armed)
     const unsigned before = s->io_flags & ARMED;
     if (armed == before)
         return 0;
-    struct epoll_event event = {.events = (armed & ARMED_IN ? EPOLLIN : 0) | (armed & ARMED_OUT ? EPOLLOUT : 0),
+    struct epoll_event event = {.events = (armed & ARMED_IN ? EPOLLIN : 0) |
+                                          (armed & ARMED_OUT ? EPOLLOUT : 0),
                                 .data.ptr = s};
-    const int op = before == 0 ? EPOLL_CTL_ADD : armed == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+    const int change = armed == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+    const int op = before == 0 ? EPOLL_CTL_ADD : change;
     if (epoll_ctl(io->fd, op, s->fd, &event) < 0)
         return err_of_control();
     s->io_flags = (uint8_t)((s->io_flags & ~ARMED) | armed);
@@ -79,7 +82,8 @@ static int always_add(ln_sock *s)
     struct epoll_io *const io = s->loop->io;
     if (io->always_count == io->always_capacity) {
         const size_t capacity = io->always_capacity ? io->always_capacity * 2 : 4;
-        ln_sock **const always = ln_realloc(s->loop->alloc, io->always, capacity * sizeof(ln_sock *));
+        ln_sock **const always =
+            ln_realloc(s->loop->alloc, io->always, capacity * sizeof(ln_sock *));
         if (!always)
             return LN_ERR_NOMEM;
         io->always = always;
@@ -125,7 +129,8 @@ static size_t epoll_send(ln_sock *s, const ln_span *spans, int k)
     if (k == 1) {
         n = send(s->fd, spans[0].data, spans[0].size, MSG_NOSIGNAL);
     } else {
-        const struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)spans, .msg_iovlen = (size_t)k};
+        const struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)spans,
+                                       .msg_iovlen = (size_t)k};
         for (int i = 1; i < k; i++)
             total += spans[i].size;
         n = sendmsg(s->fd, &message, MSG_NOSIGNAL);
@@ -136,7 +141,8 @@ static size_t epoll_send(ln_sock *s, const ln_span *spans, int k)
     s->flags |= LN_SOCK_SENDING;
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         s->flags |= LN_SOCK_BROKEN;
-        s->io_flags |= errno == ECONNRESET || errno == EPIPE ? 0 : errno == ETIMEDOUT ? FAULT_TIMEOUT : FAULT_OTHER;
+        if (errno != ECONNRESET && errno != EPIPE)
+            s->io_flags |= errno == ETIMEDOUT ? FAULT_TIMEOUT : FAULT_OTHER;
     }
     if (arm(s, wanted(s)) < 0)
         ln_sock_break(s);
@@ -151,11 +157,12 @@ static void epoll_hurry(ln_sock *s)
 static bool epoll_end(ln_sock *s)
 {
     struct epoll_io *const io = s->loop->io;
+    /* By hand, as close() is not enough when the descriptor was duplicated, or inherited by a child. */
     if (s->io_flags & ARMED)
-        epoll_ctl(io->fd, EPOLL_CTL_DEL, s->fd, NULL); /* close() is not enough when the descriptor was duplicated */
+        epoll_ctl(io->fd, EPOLL_CTL_DEL, s->fd, NULL);
     if (s->io_flags & ALWAYS_READY)
         always_remove(s);
-    s->io_flags &= (uint8_t)~(ARMED | ALWAYS_READY);
+    s->io_flags &= (uint8_t) ~(ARMED | ALWAYS_READY);
     return true;
 }
 
@@ -197,7 +204,8 @@ static void send_again(ln_sock *s)
 /* A send failed earlier; by now receive() has handed up what had come before. */
 static void tell_fault(ln_sock *s)
 {
-    ln_sock_send_failed(s, s->io_flags & FAULT_TIMEOUT ? ETIMEDOUT : s->io_flags & FAULT_OTHER ? EIO : ECONNRESET);
+    const int others = s->io_flags & FAULT_OTHER ? EIO : ECONNRESET;
+    ln_sock_send_failed(s, s->io_flags & FAULT_TIMEOUT ? ETIMEDOUT : others);
 }
 
 static void stream_ready(ln_sock *s, uint32_t events)
@@ -265,7 +273,8 @@ static int epoll_wait_and_dispatch(ln_loop *loop, int64_t timeout_ms)
         return errno == EINTR ? 0 : LN_ERR_IO;
 
     for (int i = 0; i < n; i++) {
-        if (io->events[i].data.ptr) /* NULL: woken up, and edge-triggered, so that nothing has to be read */
+        /* NULL: woken up; edge-triggered, so that nothing has to be read. */
+        if (io->events[i].data.ptr)
             dispatch(io->events[i].data.ptr, io->events[i].events);
     }
     for (size_t i = 0, count = io->always_count; i < count; i++)
@@ -309,7 +318,8 @@ static int epoll_open(ln_loop *loop)
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = NULL};
     io->fd = epoll_create1(EPOLL_CLOEXEC);
     io->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (io->fd >= 0 && io->wake_fd >= 0 && epoll_ctl(io->fd, EPOLL_CTL_ADD, io->wake_fd, &event) == 0)
+    if (io->fd >= 0 && io->wake_fd >= 0 &&
+        epoll_ctl(io->fd, EPOLL_CTL_ADD, io->wake_fd, &event) == 0)
         return 0;
     const int rc = errno == ENOMEM || errno == ENOSPC ? LN_ERR_NOMEM : LN_ERR_DESCRIPTORS;
     epoll_close(loop);

@@ -5,7 +5,8 @@
 
 static ln_kept_sock **bucket_of(ln_kept *k, const ln_sock *s)
 {
-    const uint64_t mixed = (uint64_t)(uintptr_t)s * 0x9e3779b97f4a7c15u; /* Fibonacci: addresses are multiples */
+    /* Fibonacci hashing: addresses are multiples of something. */
+    const uint64_t mixed = (uint64_t)(uintptr_t)s * 0x9e3779b97f4a7c15u;
     return &k->buckets[mixed >> 56];
 }
 

@@ -55,7 +55,8 @@ static bool is_stale(const struct sockaddr_un *un, unsigned length)
     const int fd = open_socket(AF_UNIX);
     if (fd < 0)
         return false;
-    const bool refused = connect(fd, (const struct sockaddr *)un, length) < 0 && errno == ECONNREFUSED;
+    const bool refused =
+        connect(fd, (const struct sockaddr *)un, length) < 0 && errno == ECONNREFUSED;
     close(fd);
     return refused;
 }
@@ -94,7 +95,8 @@ static int listen_at(const ln_address *address, bool is_shared, int *fd)
     const int new_fd = open_socket(family);
     if (new_fd < 0)
         return errno;
-    int error = family == AF_UNIX ? bind_unix(new_fd, address) : bind_inet(new_fd, address, is_shared);
+    int error =
+        family == AF_UNIX ? bind_unix(new_fd, address) : bind_inet(new_fd, address, is_shared);
     if (!error && listen(new_fd, LN_LISTENER_BACKLOG) < 0)
         error = errno;
     if (error)
@@ -210,7 +212,8 @@ static void on_sock_closed(ln_sock *s)
 
 static const ln_sock_ops listener_ops = {.on_result = on_result, .on_closed = on_sock_closed};
 
-int ln_listener_open(ln_listener *listener, ln_loop *loop, int fd, void (*on_accept)(ln_listener *listener, int fd))
+int ln_listener_open(ln_listener *listener, ln_loop *loop, int fd,
+                     void (*on_accept)(ln_listener *listener, int fd))
 {
     listener->on_accept = on_accept;
     listener->on_closed = NULL;

@@ -149,7 +149,7 @@ static unsigned reap(ln_loop *loop)
 
 static void flush_one(ln_sock *s)
 {
-    const unsigned lost = LN_SOCK_BROKEN | LN_SOCK_PAUSED; /* no receiving that would find the end */
+    const unsigned lost = LN_SOCK_BROKEN | LN_SOCK_PAUSED; /* nothing is left to find the end */
     if (s->flags & LN_SOCK_CLOSING) {
         s->next = s->loop->closing;
         s->loop->closing = s;
@@ -184,7 +184,8 @@ static unsigned read_mail(ln_loop *loop)
     unsigned count = 0;
     if (!ln_mailbox_look(&loop->mail))
         return 0;
-    for (ln_letter *letter; count < LN_LOOP_LETTERS_PER_TURN && (letter = ln_mailbox_take(&loop->mail)); count++)
+    for (ln_letter *letter;
+         count < LN_LOOP_LETTERS_PER_TURN && (letter = ln_mailbox_take(&loop->mail)); count++)
         letter->handle(letter, loop);
     if (count == LN_LOOP_LETTERS_PER_TURN)
         ln_mailbox_look_again(&loop->mail);
@@ -307,7 +308,8 @@ int ln_loop_turn(ln_loop *loop, int timeout_ms)
     current = loop;
     ln_loop_tick(loop); /* somebody else may have slept meanwhile */
     const unsigned count = work(loop);
-    const int rc = wait_and_dispatch(loop, count > 0 ? 0 : timeout_ms); /* the caller may have waited for just that */
+    /* What was called back may be just what the caller waits for. */
+    const int rc = wait_and_dispatch(loop, count > 0 ? 0 : timeout_ms);
     current = outer;
     return rc;
 }

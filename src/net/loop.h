@@ -34,9 +34,9 @@ typedef struct ln_backend ln_backend;
 struct ln_log;
 
 enum {
-    LN_LOOP_RECV_BYTES = 65536,     /* the lent receive buffer of the epoll back end */
+    LN_LOOP_RECV_BYTES = 65536,      /* the lent receive buffer of the epoll back end */
     LN_LOOP_LETTERS_PER_TURN = 4096, /* more wait for the next turn */
-    LN_LOOP_POSTS_MAX = 65536       /* ln_loop_post() calls waiting to be run */
+    LN_LOOP_POSTS_MAX = 65536        /* ln_loop_post() calls waiting to be run */
 };
 
 struct ln_loop {
@@ -51,13 +51,13 @@ struct ln_loop {
     ln_sock *ending;      /* reaped in vain: the system still has operations of theirs */
     uint32_t sockets;     /* open or closing */
     void *owner;          /* for the floors above: the worker */
-    uint8_t *scratch;     /* LN_LOOP_RECV_BYTES, for whoever works right now; never across a callback */
+    uint8_t *scratch; /* LN_LOOP_RECV_BYTES, for whoever works right now; never across a callback */
     struct ln_random *random; /* the pool of ln_loop_random() */
     ln_link handles;          /* what the public interface made and the loop frees: watch.c */
     ln_pool pool;
     ln_wheel wheel;
-    ln_mailbox mail;           /* from here on, other threads write */
-    _Atomic uint32_t posted;   /* ln_loop_post() calls not yet run */
+    ln_mailbox mail;         /* from here on, other threads write */
+    _Atomic uint32_t posted; /* ln_loop_post() calls not yet run */
     _Atomic bool stop;
 };
 

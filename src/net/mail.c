@@ -41,7 +41,8 @@ bool ln_mailbox_is_awake(const ln_mailbox *m)
 
 void ln_mailbox_look_again(ln_mailbox *m)
 {
-    atomic_exchange_explicit(&m->is_awake, true, memory_order_acq_rel); /* sees what a writer set before */
+    /* An exchange, to see what a writer did before it set the same. */
+    atomic_exchange_explicit(&m->is_awake, true, memory_order_acq_rel);
 }
 
 ln_letter *ln_mailbox_take(ln_mailbox *m)
@@ -57,7 +58,7 @@ ln_letter *ln_mailbox_take(ln_mailbox *m)
     }
     if (!next) {
         if (first != atomic_load_explicit(&m->last, memory_order_acquire))
-            return NULL; /* a writer is half-way */
+            return NULL;   /* a writer is half-way */
         push(m, &m->stub); /* the last letter can leave only when something follows it */
         next = atomic_load_explicit(&first->next, memory_order_acquire);
         if (!next)

@@ -18,7 +18,8 @@ struct ln_random {
 
 struct ln_random *ln_random_new(void)
 {
-    void *const page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *const page =
+        mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return NULL;
     madvise(page, PAGE_BYTES, MADV_WIPEONFORK);

@@ -142,7 +142,8 @@ bool ln_sock_is_closing(const ln_sock *s)
 void ln_sock_set_user_timeout(ln_sock *s, uint32_t ms)
 {
     const unsigned value = ms;
-    setsockopt(s->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value); /* not TCP: no such option, no harm */
+    /* Other than TCP has no such option, and no harm is done. */
+    setsockopt(s->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
 }
 
 static int err_of(int error)
@@ -171,8 +172,9 @@ static void report(ln_sock *s, int err)
 
 void ln_sock_receive_ended(ln_sock *s, int error)
 {
+    /* A send that failed took the error with it, and what is left looks like an orderly end. */
     if (!error && s->flags & LN_SOCK_BROKEN)
-        error = ECONNRESET; /* the send that failed took the error with it, what is left looks like an orderly end */
+        error = ECONNRESET;
     report(s, err_of(error));
 }
 

@@ -103,7 +103,8 @@ void ln_sock_set_user_timeout(ln_sock *s, uint32_t ms);
 typedef struct ln_connect ln_connect;
 struct sockaddr;
 LN_NODISCARD int ln_connect_start(ln_loop *loop, const struct sockaddr *address, unsigned length,
-                                  void (*done)(void *arg, int err, int fd), void *arg, ln_connect **handle);
+                                  void (*done)(void *arg, int err, int fd), void *arg,
+                                  ln_connect **handle);
 void ln_connect_cancel(ln_connect *handle);
 
 #endif

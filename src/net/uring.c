@@ -33,11 +33,13 @@ int ln_uring_setup(struct io_uring *ring, unsigned submissions, unsigned complet
 {
     /* Completions that are found when we ask for them, instead of by interrupting: 6.1. Without interprocessor
      * interrupts at least: 5.19. */
-    static const unsigned ways[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_COOP_TASKRUN};
+    static const unsigned ways[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+                                    IORING_SETUP_COOP_TASKRUN};
     int rc = -EINVAL;
     for (unsigned i = 0; i < LN_ARRAY_SIZE(ways) && rc == -EINVAL; i++) {
-        struct io_uring_params params = {.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL |
-                                                  IORING_SETUP_CQSIZE | ways[i],
+        struct io_uring_params params = {.flags = IORING_SETUP_R_DISABLED |
+                                                  IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
+                                                  ways[i],
                                          .cq_entries = completions};
         rc = io_uring_queue_init_params(submissions, ring, &params);
     }
@@ -82,8 +84,9 @@ struct io_uring_sqe *ln_uring_prepare(ln_uring *u)
 
 void ln_uring_return_buffer(ln_uring *u, unsigned id)
 {
-    io_uring_buf_ring_add(u->buffer_ring, u->buffers + (size_t)id * LN_URING_BUFFER_BYTES, LN_URING_BUFFER_BYTES,
-                          (unsigned short)id, io_uring_buf_ring_mask(LN_URING_BUFFERS_MAX), (int)u->returned++);
+    io_uring_buf_ring_add(u->buffer_ring, u->buffers + (size_t)id * LN_URING_BUFFER_BYTES,
+                          LN_URING_BUFFER_BYTES, (unsigned short)id,
+                          io_uring_buf_ring_mask(LN_URING_BUFFERS_MAX), (int)u->returned++);
 }
 
 static void show_buffers(ln_uring *u)
@@ -102,7 +105,8 @@ void ln_uring_grow(ln_uring *u)
 
 static void *map(size_t bytes)
 {
-    void *const p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *const p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
@@ -154,7 +158,8 @@ static int enter(ln_uring *u, int64_t timeout_ms)
         return io_uring_submit_and_get_events(&u->ring);
     if (timeout_ms < 0)
         return io_uring_submit_and_wait(&u->ring, 1);
-    struct __kernel_timespec limit = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000};
+    struct __kernel_timespec limit = {.tv_sec = timeout_ms / 1000,
+                                      .tv_nsec = timeout_ms % 1000 * 1000000};
     struct io_uring_cqe *first;
     return io_uring_submit_and_wait_timeout(&u->ring, &first, 1, &limit, NULL);
 }
@@ -195,7 +200,8 @@ static bool uring_has_work(const ln_loop *loop)
 /* Everything else passes: the time limit, a signal, no memory at this moment. */
 static bool is_fatal(int rc)
 {
-    return rc == -EEXIST || rc == -EBADF || rc == -EBADFD || rc == -EFAULT || rc == -EINVAL || rc == -ENXIO;
+    return rc == -EEXIST || rc == -EBADF || rc == -EBADFD || rc == -EFAULT || rc == -EINVAL ||
+           rc == -ENXIO;
 }
 
 static int uring_wait(ln_loop *loop, int64_t timeout_ms)
@@ -280,7 +286,9 @@ static int open_parts(ln_uring *u, const ln_allocator *alloc)
     const int rc = ln_uring_setup(&u->ring, LN_URING_SUBMISSIONS, LN_URING_COMPLETIONS);
     if (rc < 0) {
         u->ring.ring_fd = -1;
-        return rc == -ENOMEM ? LN_ERR_NOMEM : rc == -EMFILE || rc == -ENFILE ? LN_ERR_DESCRIPTORS : LN_ERR_UNSUPPORTED;
+        if (rc == -EMFILE || rc == -ENFILE)
+            return LN_ERR_DESCRIPTORS;
+        return rc == -ENOMEM ? LN_ERR_NOMEM : LN_ERR_UNSUPPORTED;
     }
     return open_buffers(u);
 }

@@ -29,10 +29,10 @@ enum {
     LN_URING_SUBMISSIONS = 1024, /* more in one turn: one more system call for each thousand */
     LN_URING_COMPLETIONS = 8192,
     LN_URING_BUFFER_BYTES = 16384,
-    LN_URING_BUFFERS_FIRST = 64, /* few at first: they are used in turn, and should stay in the cache */
+    LN_URING_BUFFERS_FIRST = 64, /* few: they are used in turn, and should stay in the cache */
     LN_URING_BUFFERS_MAX = 1024, /* doubled up to this whenever they run out */
     LN_URING_BUFFER_GROUP = 0,
-    LN_URING_QUICK_MAX = 4096,   /* quick sends a turn; the others are slow ones */
+    LN_URING_QUICK_MAX = 4096, /* quick sends a turn; the others are slow ones */
     LN_URING_LENT_BUCKETS = 256,
     LN_URING_ARENA_BYTES = 131072 /* message headers and vectors until they are submitted */
 };
@@ -57,7 +57,7 @@ enum {
     LN_URING_STOPPING = 0x08,  /* ... and is being cancelled */
     LN_URING_CANCELLED = 0x10, /* closing: everything is */
     LN_URING_KEPT = 0x20,      /* bytes in ln_uring.kept */
-    LN_URING_ONE_SHOT = 0x40,  /* the receive is, or was last, one into lent memory: the next is not multishot yet */
+    LN_URING_ONE_SHOT = 0x40,  /* the receive is, or was last, into lent memory: no multishot yet */
     LN_URING_SLOW = 0x80       /* the last quick send came short */
 };
 
@@ -93,7 +93,7 @@ typedef struct ln_uring {
     int wake_fd;
     bool is_enabled;
     bool is_wake_watched;
-    bool must_hurry; /* something could not be prepared or settled: the next wait must not sleep */
+    bool must_hurry;  /* something could not be prepared or settled: the next wait must not sleep */
     pthread_t thread; /* when enabled */
 } ln_uring;
 

@@ -20,7 +20,7 @@
 
 enum {
     BUFFERS = 2,
-    PAGE_BYTES = 4096,     /* holds the ring of buffers, and them */
+    PAGE_BYTES = 4096, /* holds the ring of buffers, and them */
     BUFFER_BYTES = 512,
     LARGE_BYTES = 1 << 22, /* more than a socket takes at once */
     RECEIVE = 1,
@@ -68,8 +68,8 @@ static bool check(struct io_uring *ring, int peer)
         else
             return false;
     }
-    return count == 2 && is_received && ioctl(peer, FIONREAD, &waiting) == 0 && sent > 0 && sent < LARGE_BYTES &&
-           waiting == sent + 8;
+    return count == 2 && is_received && ioctl(peer, FIONREAD, &waiting) == 0 && sent > 0 &&
+           sent < LARGE_BYTES && waiting == sent + 8;
 }
 
 static bool try_out(struct io_uring *ring, uint8_t *page, const int pair[2], const void *large)
@@ -81,12 +81,12 @@ static bool try_out(struct io_uring *ring, uint8_t *page, const int pair[2], con
         return false;
     io_uring_buf_ring_init(buffers);
     for (int i = 0; i < BUFFERS; i++)
-        io_uring_buf_ring_add(buffers, page + PAGE_BYTES - (i + 1) * BUFFER_BYTES, BUFFER_BYTES, (unsigned short)i,
-                              io_uring_buf_ring_mask(BUFFERS), i);
+        io_uring_buf_ring_add(buffers, page + PAGE_BYTES - (i + 1) * BUFFER_BYTES, BUFFER_BYTES,
+                              (unsigned short)i, io_uring_buf_ring_mask(BUFFERS), i);
     io_uring_buf_ring_advance(buffers, BUFFERS);
 
-    return write(pair[1], "!", 1) == 1 && prepare(ring, pair[0], large) && io_uring_submit_and_get_events(ring) >= 0 &&
-           check(ring, pair[1]);
+    return write(pair[1], "!", 1) == 1 && prepare(ring, pair[0], large) &&
+           io_uring_submit_and_get_events(ring) >= 0 && check(ring, pair[1]);
 }
 
 bool ln_uring_probe(void)
@@ -96,8 +96,10 @@ bool ln_uring_probe(void)
     if (ln_uring_setup(&ring, 4, 8) < 0)
         return false;
     bool works = false;
-    void *const page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    void *const large = mmap(NULL, LARGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *const page =
+        mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *const large =
+        mmap(NULL, LARGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (page != MAP_FAILED && large != MAP_FAILED &&
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0) {
         works = try_out(&ring, page, pair, large);

@@ -15,7 +15,8 @@
 enum { SEND_BYTES_MAX = 1 << 30 }; /* what the system takes at once, and a result can say */
 
 _Static_assert(_Alignof(ln_sock) > LN_URING_TAG_MASK, "a tag fits below a pointer");
-_Static_assert(sizeof(ln_span) == sizeof(struct iovec) && offsetof(ln_span, data) == offsetof(struct iovec, iov_base) &&
+_Static_assert(sizeof(ln_span) == sizeof(struct iovec) &&
+                   offsetof(ln_span, data) == offsetof(struct iovec, iov_base) &&
                    offsetof(ln_span, size) == offsetof(struct iovec, iov_len),
                "spans are passed to the system as they are");
 
@@ -69,7 +70,8 @@ static int receive_shared(ln_sock *s)
 
 static ln_uring_lent **lent_bucket(ln_uring *u, const ln_sock *s)
 {
-    const uint64_t mixed = (uint64_t)(uintptr_t)s * 0x9e3779b97f4a7c15u; /* Fibonacci: addresses are multiples */
+    /* Fibonacci hashing: addresses are multiples of something. */
+    const uint64_t mixed = (uint64_t)(uintptr_t)s * 0x9e3779b97f4a7c15u;
     return &u->lent[mixed >> 56];
 }
 
@@ -185,7 +187,8 @@ void ln_uring_release(ln_sock *s)
     ln_uring *const u = s->loop->io;
     struct io_uring_sqe *sqe = NULL;
     /* A listener's port should be free when on_closed comes; and only its own thread submits. */
-    if (ln_sock_kind(s) == LN_SOCK_STREAM && u->is_enabled && pthread_equal(u->thread, pthread_self()))
+    if (ln_sock_kind(s) == LN_SOCK_STREAM && u->is_enabled &&
+        pthread_equal(u->thread, pthread_self()))
         sqe = ln_uring_prepare(u);
     if (!sqe) {
         close(s->fd);
@@ -223,7 +226,8 @@ static struct msghdr *take_arena(ln_uring *u, int k)
 }
 
 /* An entry that sends `spans`; *size is what they come to, which may be less than given. */
-static struct io_uring_sqe *prepare_send(ln_sock *s, const ln_span *spans, int k, unsigned flags, size_t *size)
+static struct io_uring_sqe *prepare_send(ln_sock *s, const ln_span *spans, int k, unsigned flags,
+                                         size_t *size)
 {
     ln_uring *const u = s->loop->io;
     size_t total = measure(spans, &k);
@@ -258,9 +262,11 @@ size_t ln_uring_send_quiet(ln_sock *s, const ln_span *spans, int k)
     }
     s->inflight++;
     if (is_quick) {
-        io_uring_sqe_set_data64(sqe, (uint64_t)u->quick_count << LN_URING_TAG_BITS | LN_URING_QUICK);
+        const uint64_t index = u->quick_count;
+        io_uring_sqe_set_data64(sqe, index << LN_URING_TAG_BITS | LN_URING_QUICK);
         sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-        u->quick[u->quick_count++] = (ln_uring_quick){.sock = s, .size = size, .result = LN_URING_ALL};
+        u->quick[u->quick_count++] =
+            (ln_uring_quick){.sock = s, .size = size, .result = LN_URING_ALL};
     } else {
         io_uring_sqe_set_data64(sqe, tagged(s, LN_URING_SEND));
     }
@@ -270,7 +276,8 @@ size_t ln_uring_send_quiet(ln_sock *s, const ln_span *spans, int k)
 void ln_uring_hurry(ln_sock *s)
 {
     ln_uring *const u = s->loop->io;
-    u->must_hurry |= u->quick_count > 0; /* settled after the submission, whether there is an event or not */
+    /* They are settled after the submission, whether there is an event then or not. */
+    u->must_hurry |= u->quick_count > 0;
 }
 
 size_t ln_uring_send(ln_sock *s, const ln_span *spans, int k)
@@ -283,10 +290,10 @@ size_t ln_uring_send(ln_sock *s, const ln_span *spans, int k)
 /* A reset connection may still have bytes to read: they come first, then on_end. */
 static void send_broken(ln_sock *s, int error)
 {
-    const bool is_receiving = ln_sock_wants_input(s) && s->io_flags & (LN_URING_BUSY | LN_URING_KEPT);
-    if (is_receiving && (error == ECONNRESET || error == EPIPE)) {
+    const unsigned receiving = s->io_flags & (LN_URING_BUSY | LN_URING_KEPT);
+    if (receiving && ln_sock_wants_input(s) && (error == ECONNRESET || error == EPIPE)) {
         s->flags |= LN_SOCK_BROKEN;
-        shutdown(s->fd, SHUT_RDWR); /* so that it does end: a Unix peer may refuse to read and go on writing */
+        shutdown(s->fd, SHUT_RDWR); /* a Unix peer may refuse to read, and go on writing for ever */
     } else {
         ln_sock_send_failed(s, error);
     }
@@ -335,7 +342,8 @@ static void ended(ln_sock *s, int error)
     if (ln_sock_wants_input(s) && !(s->io_flags & LN_URING_KEPT))
         ln_sock_receive_ended(s, error);
     else if (error)
-        s->flags |= LN_SOCK_BROKEN; /* told after resume, when receiving again gives the end, but not this error again */
+        s->flags |=
+            LN_SOCK_BROKEN; /* receiving again will give the end, but not this error again */
 }
 
 /* Hands bytes up, or keeps them (`is_lent`: where they are) until the sock is resumed. */
@@ -348,7 +356,8 @@ static void hand_up(ln_sock *s, uint8_t *bytes, size_t n, bool is_lent)
     }
     if (s->flags & (LN_SOCK_CLOSING | LN_SOCK_ENDED))
         return;
-    const int rc = is_lent ? ln_kept_add_lent(&u->kept, s, bytes, n) : ln_kept_add(&u->kept, s, bytes, n);
+    const int rc =
+        is_lent ? ln_kept_add_lent(&u->kept, s, bytes, n) : ln_kept_add(&u->kept, s, bytes, n);
     if (rc < 0)
         ln_sock_send_failed(s, ENOMEM); /* a hole in the stream: it is over, paused or not */
     else
@@ -375,7 +384,7 @@ static void receive_next(ln_sock *s)
 static void operation_over(ln_sock *s)
 {
     s->inflight--;
-    s->io_flags &= (uint8_t)~(LN_URING_BUSY | LN_URING_STOPPING);
+    s->io_flags &= (uint8_t) ~(LN_URING_BUSY | LN_URING_STOPPING);
 }
 
 static void complete_receive(ln_uring *u, ln_sock *s, const struct io_uring_cqe *cqe)

@@ -64,7 +64,8 @@ static void fire(ln_timer *timer)
     fn(arg);
 }
 
-int ln_loop_after(ln_loop *loop, uint32_t ms, void (*fn)(void *arg), void *arg, ln_loop_timer **timer)
+int ln_loop_after(ln_loop *loop, uint32_t ms, void (*fn)(void *arg), void *arg,
+                  ln_loop_timer **timer)
 {
     ln_loop_timer *const t = handle_new(loop, sizeof *t, drop_timer);
     if (!t)
@@ -147,7 +148,7 @@ void ln_loop_unwatch(ln_loop_watch *watch)
 
 struct signals {
     struct handle handle;
-    ln_sock sock; /* a signalfd */
+    ln_sock sock;     /* a signalfd */
     sigset_t blocked; /* by us */
     void (*fn)(void *arg, int number);
     void *arg;
@@ -200,7 +201,8 @@ static void block(const sigset_t *wanted, const int *numbers, sigset_t *newly)
     }
 }
 
-int ln_loop_watch_signals(ln_loop *loop, const int *numbers, void (*fn)(void *arg, int number), void *arg)
+int ln_loop_watch_signals(ln_loop *loop, const int *numbers, void (*fn)(void *arg, int number),
+                          void *arg)
 {
     sigset_t wanted;
     sigemptyset(&wanted);
@@ -216,7 +218,8 @@ int ln_loop_watch_signals(ln_loop *loop, const int *numbers, void (*fn)(void *ar
     block(&wanted, numbers, &w->blocked);
 
     const int fd = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
-    int rc = fd < 0 ? LN_ERR_DESCRIPTORS : ln_sock_start(&w->sock, loop, fd, LN_SOCK_WATCH, &signals_ops);
+    int rc = fd < 0 ? LN_ERR_DESCRIPTORS
+                    : ln_sock_start(&w->sock, loop, fd, LN_SOCK_WATCH, &signals_ops);
     if (rc < 0) {
         if (fd >= 0)
             close(fd);

@@ -161,7 +161,8 @@ void ln_client_opened(ln_client *k)
 /* The connection's on_close has come and gone. */
 static void on_gone(ln_conn *c, void *attachment)
 {
-    ln_client *const k = attachment;
+    ln_client *const k = LN_CONTAINER_OF(ln_conn_home(c), ln_client, home);
+    (void)attachment;
 
     LN_ASSERT(k->conn == c);
     k->conn = NULL;

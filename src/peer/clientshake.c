@@ -71,7 +71,6 @@ static void judge(ln_client *k, const ln_head *head, uint8_t *rest, size_t rest_
         c->more->subprotocol = result.subprotocol;
     ln_client_opened(k);
     c->stream.ops = &ln_conn_ops;
-    ln_conn_attach(c, k);
     ln_conn_upgrade(c, &k->site, deflate, NULL, NULL);
     ln_conn_feed(c, rest, rest_size);
 }

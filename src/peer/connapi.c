@@ -52,13 +52,13 @@ ln_span ln_conn_remote(const ln_conn *c)
 
 void *ln_conn_user(const ln_conn *c)
 {
-    return c->phase == LN_CONN_HTTP ? NULL : c->as.user;
+    return c->ws.config == NULL ? NULL : c->of.user;
 }
 
 void ln_conn_set_user(ln_conn *c, void *user)
 {
-    if (c->phase != LN_CONN_HTTP)
-        c->as.user = user;
+    if (c->ws.config != NULL)
+        c->of.user = user;
 }
 
 int ln_conn_set(ln_conn *c, const char *key, ln_value value)
@@ -99,6 +99,8 @@ static LN_COLD int overflow(ln_conn *c)
     const ln_site *const site = ln_conn_site(c);
     ln_counters *const counters = &site->home->counters;
 
+    if (!ln_ws_is_open(&c->ws))
+        return LN_ERR_CLOSED; /* it is closing already, perhaps because of the message before */
     switch (site->plan->options.overflow) {
     case LN_OVERFLOW_REFUSE:
     case LN_OVERFLOW_DROP_OLDEST: /* what could be dropped was */

@@ -75,6 +75,7 @@ void ln_exchange_complete_upgrade(ln_exchange *x)
         ln_stream_resume(&c->stream);
     r->user_alloc = NULL;
     ln_conn_upgrade(c, site, a.deflate, r, r->user);
+    ln_exchange_free(x);
 }
 
 /* Every reason not to become a WebSocket, before the application is asked. False: answered. */

@@ -20,7 +20,7 @@ int ln_exchange_open(ln_conn *c)
     x->conn = c;
     x->is_first = true;
     x->due_ms = home->loop->now_ms + home->handshake_ms;
-    c->http = x;
+    c->of.http = x;
     return 0;
 }
 
@@ -34,7 +34,6 @@ void ln_exchange_free(ln_exchange *x)
     ln_head_fini(&x->parser);
     ln_buf_fini(&x->waiting);
     ln_chain_fini(&x->out, &home->loop->pool);
-    x->conn->http = NULL;
     ln_free(home->alloc, x);
 }
 
@@ -180,7 +179,7 @@ void ln_exchange_recv(ln_exchange *x, uint8_t *bytes, size_t n)
     ln_conn *const c = x->conn;
 
     take(x, bytes, n);
-    ln_conn_touch(c); /* after an upgrade, the flush frees the exchange */
+    ln_conn_touch(c);
 }
 
 /* What waited behind an answered request. */

@@ -10,6 +10,7 @@ void ln_home_init(ln_home *home, ln_loop *loop, const ln_allocator *alloc)
 void ln_home_fini(ln_home *home)
 {
     LN_ASSERT(home->conn_count == 0);
+    ln_connpages_fini(&home->pages, home->alloc);
     ln_zpool_free(home->zpool);
     ln_buf_fini(&home->scratch);
 }

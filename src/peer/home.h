@@ -10,6 +10,7 @@
 #include <linnet/server.h>
 
 #include "base/slots.h"
+#include "connpage.h"
 #include "net/address.h"
 #include "net/log.h"
 #include "net/tls.h"
@@ -50,7 +51,7 @@ typedef struct ln_conn_hooks ln_conn_hooks;
 
 /*
  * What floors above hang onto connections (subscriptions, rooms): told when a connection's on_close has been called.
- * `attachment` is the conn's slot that ln_conn_attachment() lends them.
+ * `attachment` is the conn's slot that ln_conn_attachment() lends them, NULL if they did not use it.
  */
 struct ln_conn_hooks {
     void (*on_gone)(ln_conn *c, void *attachment);
@@ -61,6 +62,7 @@ typedef struct ln_home {
     ln_server *server; /* NULL: a client's */
     const ln_allocator *alloc;
     ln_slots *slots;            /* NULL: a client's, whose connections have no ids */
+    ln_connpages pages;         /* with slots: where the connections are */
     unsigned worker;            /* index */
     const struct ln_routes *routes; /* NULL: a client's */
     struct ln_site *sites;          /* one for each WebSocket route */

@@ -47,7 +47,7 @@ static void say_goodbye(ln_conn *c)
     if (c->phase == LN_CONN_OPEN)
         (void)ln_conn_close(c, 1001, going_away); /* closing already: as good */
     else if (c->phase == LN_CONN_HTTP)
-        ln_exchange_drain(c->http);
+        ln_exchange_drain(c->of.http);
 }
 
 static void drain(ln_worker *w)

@@ -9,18 +9,44 @@
 
 static void on_timer(ln_timer *timer);
 
+/* Memory and a name. */
+static ln_conn *take(ln_home *home)
+{
+    uint64_t name;
+
+    if (home->slots == NULL)
+        return ln_alloc_zero(home->alloc, sizeof(ln_conn));
+    if (ln_slots_add(home->slots, home, &name) < 0)
+        return NULL;
+    ln_conn *const c = ln_connpages_take(&home->pages, ln_slots_index(name), home->alloc);
+    if (c == NULL) {
+        ln_slots_remove(home->slots, name);
+        return NULL;
+    }
+    ln_slots_set(home->slots, name, c);
+    c->id = name | (uint64_t)home->worker << LN_CONN_WORKER_SHIFT;
+    return c;
+}
+
+static void give(ln_home *home, ln_conn *c)
+{
+    const uint64_t name = c->id & LN_CONN_NAME_MASK;
+
+    if (home->slots == NULL) {
+        ln_free(home->alloc, c);
+        return;
+    }
+    ln_slots_remove(home->slots, name);
+    ln_connpages_give(&home->pages, ln_slots_index(name), home->alloc);
+}
+
 ln_conn *ln_conn_new(ln_home *home)
 {
-    ln_conn *const c = ln_alloc_zero(home->alloc, sizeof *c);
+    ln_conn *const c = take(home);
     if (c == NULL)
         return NULL;
     c->as.home = home;
     ln_timer_init(&c->timer, on_timer);
-    if (home->slots != NULL && ln_slots_add(home->slots, c, &c->id) < 0) {
-        ln_free(home->alloc, c);
-        return NULL;
-    }
-    c->id |= (uint64_t)home->worker << LN_CONN_WORKER_SHIFT;
     home->conn_count++;
     return c;
 }
@@ -44,13 +70,12 @@ void ln_conn_free(ln_conn *c)
 
     LN_ASSERT(!(c->flags & LN_CONN_ANNOUNCED));
     ln_timer_clear(&home->loop->wheel, &c->timer);
-    ln_exchange_free(c->http);
+    if (c->ws.config == NULL)
+        ln_exchange_free(c->of.http);
     ln_uncount(&home->counters.queued_bytes, c->accounted_bytes);
-    if (home->slots != NULL)
-        ln_slots_remove(home->slots, c->id & LN_CONN_NAME_MASK);
     ln_ws_fini(&c->ws);
     free_more(c, home->alloc);
-    ln_free(home->alloc, c);
+    give(home, c);
     home->conn_count--;
     if (home->conn_count == 0 && home->is_draining && home->on_empty != NULL)
         home->on_empty(home);
@@ -69,12 +94,12 @@ ln_conn_more *ln_conn_need_more(ln_conn *c)
 
 void *ln_conn_attachment(const ln_conn *c)
 {
-    return c->attachment;
+    return c->as.attachment;
 }
 
 void ln_conn_attach(ln_conn *c, void *attachment)
 {
-    c->attachment = attachment;
+    c->as.attachment = attachment;
 }
 
 /* ---- endings ---- */
@@ -123,9 +148,9 @@ static void announce_close(ln_conn *c, const ln_ws_event *event)
     if (h->on_close != NULL)
         h->on_close(c, &info, h->user);
     c->flags &= (uint8_t)~LN_CONN_ANNOUNCED;
-    if (c->attachment != NULL && home->hooks != NULL)
-        home->hooks->on_gone(c, c->attachment);
-    c->attachment = NULL;
+    if (home->hooks != NULL)
+        home->hooks->on_gone(c, c->as.attachment);
+    c->as.attachment = NULL;
     ln_timer_set(&home->loop->wheel, &c->timer, home->loop->now_ms + site->config.close_wait_ms);
 }
 
@@ -166,10 +191,10 @@ void ln_conn_drop(ln_conn *c, int error)
 
 void ln_conn_finish(ln_conn *c)
 {
-    LN_ASSERT(c->phase == LN_CONN_HTTP && c->http != NULL);
+    LN_ASSERT(c->phase == LN_CONN_HTTP && c->of.http != NULL);
     ln_home *const home = ln_conn_home(c);
 
-    ln_chain_splice(&c->ws.out, &c->http->out);
+    ln_chain_splice(&c->ws.out, &c->of.http->out);
     c->phase = LN_CONN_ENDING;
     ln_timer_set(&home->loop->wheel, &c->timer, home->loop->now_ms + LN_CONN_LINGER_MS);
     ln_conn_touch(c);
@@ -195,7 +220,8 @@ void ln_conn_refill(ln_conn *c, size_t below_bytes)
     ln_sendq *const waiting = c->more->waiting;
     int kind;
 
-    while (ln_sendq_bytes(waiting) > 0 && ln_ws_is_open(&c->ws) && ln_ws_queued(&c->ws) < below_bytes) {
+    while (ln_sendq_bytes(waiting) > 0 && ln_ws_is_open(&c->ws) &&
+           (ln_ws_queued(&c->ws) == 0 || ln_ws_queued(&c->ws) < below_bytes)) { /* low water may be 0 */
         ln_block *const b = ln_sendq_pop(waiting, &kind);
         const int rc = kind == 0 ? ln_ws_send_block(&c->ws, b)
                                  : ln_ws_send(&c->ws, (enum ln_kind)kind, (ln_span){b->bytes, b->size});
@@ -210,9 +236,10 @@ LN_HOT void ln_conn_push(ln_conn *c)
     ln_span spans[LN_SOCK_SPANS_MAX];
     ln_home *const home = ln_conn_home(c);
 
-    if (LN_UNLIKELY(c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0))
-        ln_conn_refill(c, ln_conn_site(c)->plan->options.low_water_bytes);
     while (!ln_stream_is_sending(&c->stream)) {
+        /* Each time: when the system takes everything at once, nothing else would ask for what waits. */
+        if (LN_UNLIKELY(c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0))
+            ln_conn_refill(c, ln_conn_site(c)->plan->options.low_water_bytes);
         const int k = ln_chain_peek(&c->ws.out, spans, LN_SOCK_SPANS_MAX);
         if (k == 0)
             break;
@@ -326,12 +353,9 @@ static void unstash(ln_conn *c)
 
 void ln_conn_settle(ln_conn *c)
 {
-    if (LN_UNLIKELY(c->http != NULL)) {
-        if (c->phase == LN_CONN_HTTP) {
-            ln_exchange_push(c->http, 0);
-            return;
-        }
-        ln_exchange_free(c->http);
+    if (c->phase == LN_CONN_HTTP) {
+        ln_exchange_push(c->of.http, 0);
+        return;
     }
     if (c->phase == LN_CONN_OPEN) {
         if (LN_UNLIKELY(c->more != NULL && c->more->stash.size > 0 && !(c->flags & LN_CONN_PAUSED)))
@@ -351,7 +375,7 @@ void ln_conn_settle(ln_conn *c)
 
 void ln_conn_arm(ln_conn *c)
 {
-    const uint64_t due = c->phase == LN_CONN_HTTP ? c->http->due_ms : ln_ws_deadline(&c->ws);
+    const uint64_t due = c->phase == LN_CONN_HTTP ? c->of.http->due_ms : ln_ws_deadline(&c->ws);
 
     /* Later is cheap: the timer finds out when it fires. Only earlier has to move it. */
     if (LN_LIKELY(ln_timer_is_set(&c->timer) && c->timer.at_ms <= due))
@@ -367,8 +391,8 @@ static void on_timer(ln_timer *timer)
 
     switch (c->phase) {
     case LN_CONN_HTTP:
-        if (now_ms >= c->http->due_ms)
-            ln_exchange_expire(c->http);
+        if (now_ms >= c->of.http->due_ms)
+            ln_exchange_expire(c->of.http);
         else
             ln_conn_arm(c);
         return;
@@ -403,7 +427,7 @@ static LN_HOT void on_stream_recv(ln_stream *s, uint8_t *bytes, size_t n)
         ln_conn_feed(c, bytes, n);
         ln_conn_touch(c);
     } else if (c->phase == LN_CONN_HTTP) {
-        ln_exchange_recv(c->http, bytes, n);
+        ln_exchange_recv(c->of.http, bytes, n);
     }
     /* ENDING: read and forgotten, so that the close does not become a reset (RFC 6455 7.1.1). */
 }
@@ -413,7 +437,7 @@ static void on_stream_sent(ln_stream *s, size_t n)
     ln_conn *const c = ln_conn_of_stream(s);
 
     if (c->phase == LN_CONN_HTTP) {
-        ln_exchange_push(c->http, n);
+        ln_exchange_push(c->of.http, n);
         return;
     }
     ln_count(&ln_conn_home(c)->counters.bytes_out, n);
@@ -429,7 +453,7 @@ static void on_stream_end(ln_stream *s, int err)
     if (err < 0)
         c->flags |= LN_CONN_SKIPS_FLUSH;
     if (c->phase == LN_CONN_HTTP) {
-        ln_exchange_end(c->http, err);
+        ln_exchange_end(c->of.http, err);
         return;
     }
     if (c->phase == LN_CONN_OPEN) {
@@ -472,9 +496,10 @@ void ln_conn_upgrade(ln_conn *c, ln_site *site, ln_deflate *deflate, const ln_re
     ln_ws_init(&c->ws, &site->config, deflate, home->loop->now_ms);
     ln_loop_random(home->loop, &c->ws.spread, sizeof c->ws.spread);
     c->ws.out = handshake;
-    if (c->http != NULL)
-        ln_chain_splice(&c->ws.out, &c->http->out);
-    c->as.user = user;
+    c->as.attachment = NULL;
+    if (c->of.http != NULL)
+        ln_chain_splice(&c->ws.out, &c->of.http->out);
+    c->of.user = user; /* the exchange frees itself */
     c->phase = LN_CONN_OPEN;
     c->flags |= LN_CONN_ANNOUNCED;
     ln_timer_clear(&home->loop->wheel, &c->timer);

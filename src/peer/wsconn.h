@@ -47,12 +47,14 @@ struct ln_conn {
     ln_timer timer;
     ln_ws ws;
     union {
-        ln_home *home; /* HTTP */
-        void *user;    /* from OPEN on, when ws.config leads to the home */
+        ln_home *home;    /* until ws.config leads to it */
+        void *attachment; /* then: what the floors above hang on */
     } as;
-    ln_exchange *http;  /* HTTP only */
+    union {
+        ln_exchange *http; /* until ws.config is set; NULL: a client's */
+        void *user;        /* then */
+    } of;
     ln_conn_more *more; /* what few connections have */
-    void *attachment;   /* the floors above */
     uint64_t id;
     uint32_t accounted_bytes; /* of the queue, in the home's counter */
     uint8_t phase;

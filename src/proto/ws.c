@@ -48,9 +48,10 @@ void ln_ws_init(ln_ws *m, const ln_ws_config *config, ln_deflate *deflate, uint6
 {
     LN_ASSERT(config->pool != NULL && config->scratch != NULL);
     LN_ASSERT(config->role == LN_WS_SERVER || config->mask_key != NULL);
+    LN_ASSERT(config->control_rate.burst <= LN_BUCKET_BURST_MAX);
     *m = (ln_ws){.config = config, .deflate = deflate, .mark_ms = now_ms, .message_ms = now_ms};
-    if (config->control_rate.per_second > 0)
-        ln_bucket_init(&m->control, &config->control_rate, now_ms);
+    m->control_ms = (uint32_t)now_ms;
+    m->control_millis = config->control_rate.burst * 1000;
 }
 
 void ln_ws_free_message(ln_ws *m)
@@ -129,7 +130,7 @@ void ln_ws_give_up(ln_ws *m, uint8_t fault)
     const char *const text = faults[fault].text;
 
     ln_ws_abandon_message(m);
-    m->fault = fault;
+    m->fault = fault & 63u;
     if (m->state == WS_OPEN && code != 1006)
         ln_ws_put_close(m, code, text, strlen(text));
     ln_ws_keep_reason(m, text, strlen(text));
@@ -232,7 +233,7 @@ bool ln_ws_next(ln_ws *m, ln_ws_event *event)
                            .kind = (enum ln_kind)(m->first_byte & LN_FRAME_OPCODE),
                            .is_first = true,
                            .is_last = true,
-                           .data = m->event_data};
+                           .data = {m->event_data, m->event_size}};
     if (event->type == LN_WS_PIECE) {
         event->kind = (enum ln_kind)m->message->opcode;
         event->is_first = (m->flags & WS_PIECE_FIRST) != 0;

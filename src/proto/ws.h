@@ -34,7 +34,7 @@ typedef struct ln_ws_config {
     ln_ws_role role;
     bool is_streaming; /* data comes as LN_WS_PIECE, not as whole LN_WS_MESSAGE */
     bool trusts_text;  /* do not check the UTF-8 of outgoing text */
-    uint64_t message_max_bytes;
+    uint64_t message_max_bytes; /* below 4 GiB, also where 0 leaves it open: what an event can hold */
     uint64_t frame_max_bytes;
     uint32_t fragments_max;
     ln_bucket_rate control_rate; /* pings and pongs that a peer may send */
@@ -78,24 +78,28 @@ typedef struct ln_ws {
     ln_chain out;
     ln_ws_message *message;
     ln_ws_extra *extra;
-    ln_deflate *deflate; /* owned; NULL = not negotiated */
-    uint64_t left;       /* payload bytes of the current frame still to come */
+    ln_deflate *deflate;       /* owned; NULL = not negotiated */
+    uint64_t left;             /* payload bytes of the current frame still to come */
+    const uint8_t *event_data; /* of the pending event */
+    uint32_t event_size;
     uint32_t mask;
-    uint16_t close_code; /* ours or the peer's, once closing */
-    uint8_t state;
-    uint8_t phase;      /* where in a frame we are */
+    uint64_t mark_ms;        /* when the peer was last heard, or when the unanswered ping or our close went */
+    uint64_t message_ms;     /* when its last message ended */
+    uint32_t control_ms;     /* the low half of the time of its last control frame */
+    uint32_t control_millis; /* and how many more it may send then, in thousandths */
+    uint16_t close_code;     /* ours or the peer's, once closing */
+    uint8_t state : 2;
+    uint8_t phase : 2;        /* where in a frame we are */
+    uint8_t sending_utf8 : 4; /* of the text of a fragmented send, up to here */
+    uint8_t sending : 2;      /* a fragmented send is open: its kind */
+    uint8_t fault : 6;
     uint8_t first_byte; /* FIN, RSV, opcode of the current frame */
     uint8_t flags;
-    uint8_t sending; /* a fragmented send is open: its kind */
-    uint8_t sending_utf8; /* state of the validator behind its last piece; LN_UTF8_ACCEPT when none is open */
     uint8_t pending; /* the event that next() will give */
-    uint8_t fault;
     uint8_t spread; /* 0-255: up to an eighth of the ping interval earlier, so that peers do not ping in step */
-    ln_span event_data;
-    uint64_t mark_ms;    /* when the peer was last heard, or when the unanswered ping or our close went */
-    uint64_t message_ms; /* when its last message ended */
-    ln_bucket control;
 } ln_ws;
+
+_Static_assert(sizeof(void *) != 8 || sizeof(ln_ws) == 112, "an idle connection is small");
 
 /* Takes over `deflate` (NULL = not negotiated); allocates nothing. `now_ms`: monotonic. */
 void ln_ws_init(ln_ws *m, const ln_ws_config *config, ln_deflate *deflate, uint64_t now_ms);

@@ -47,6 +47,7 @@ enum {
     WS_FAULT_ABORT,
     WS_FAULT_COUNT
 };
+_Static_assert(WS_FAULT_COUNT <= 64, "ln_ws.fault has six bits");
 
 /* A message being received that is not whole in one feed, or needs state of its own. */
 struct ln_ws_message {

@@ -19,14 +19,40 @@ static size_t most_of(const ln_ws *m, size_t n)
     return n < m->left ? n : (size_t)m->left;
 }
 
-/* Bytes that a message may have. */
+/* Bytes that a message may have; a whole one no more than an event can show. */
 static size_t message_limit(const ln_ws *m)
 {
-    const uint64_t max = m->config->message_max_bytes;
-    return max == 0 || max > SIZE_MAX ? SIZE_MAX : (size_t)max;
+    const uint64_t max = m->config->message_max_bytes, most = m->config->is_streaming ? SIZE_MAX : UINT32_MAX;
+    return (size_t)(max == 0 || max > most ? most : max);
+}
+
+/* What the pending event will show. A message is below 4 GiB: 8 bytes less for each idle connection. */
+static void set_event_data(ln_ws *m, ln_span data)
+{
+    LN_ASSERT(data.size <= UINT32_MAX);
+    m->event_data = data.data;
+    m->event_size = (uint32_t)data.size;
 }
 
 /* ---- control frames ---- */
+
+/*
+ * A token bucket as bucket.h's, in half the room: of the time only the low half is kept. A peer that is silent for 49
+ * days may find its bucket less full than it should be, for the next second.
+ */
+static bool may_control(ln_ws *m, uint64_t now_ms)
+{
+    const ln_bucket_rate *const rate = &m->config->control_rate;
+    const uint64_t full = (uint64_t)rate->burst * 1000;
+
+    if (rate->per_second == 0)
+        return true;
+    uint64_t level = m->control_millis + (uint64_t)((uint32_t)now_ms - m->control_ms) * rate->per_second;
+    level = level < full ? level : full;
+    m->control_ms = (uint32_t)now_ms;
+    m->control_millis = (uint32_t)(level >= 1000 ? level - 1000 : level);
+    return level >= 1000;
+}
 
 /* The peer's close frame: the last thing that counts from it (RFC 6455 5.5.1, 7.1.5). */
 static void got_close(ln_ws *m, const uint8_t *payload, size_t n)
@@ -63,7 +89,7 @@ static void got_control(ln_ws *m, const uint8_t *payload, size_t n, uint64_t now
         got_close(m, payload, n);
         return;
     }
-    if (!ln_bucket_take(&m->control, &m->config->control_rate, 1, now_ms)) {
+    if (!may_control(m, now_ms)) {
         ln_ws_give_up(m, WS_FAULT_CONTROL_RATE);
         return;
     }
@@ -73,7 +99,7 @@ static void got_control(ln_ws *m, const uint8_t *payload, size_t n, uint64_t now
     }
     if (m->state != WS_OPEN)
         return;
-    m->event_data = (ln_span){payload, n};
+    set_event_data(m, (ln_span){payload, n});
     m->pending = (opcode == LN_OPCODE_PING ? LN_WS_PING : LN_WS_PONG) + 1;
 }
 
@@ -114,7 +140,7 @@ static void give_message(ln_ws *m, enum ln_kind kind, ln_span data, uint64_t now
     m->message_ms = now_ms;
     if (m->state != WS_OPEN)
         return;
-    m->event_data = data;
+    set_event_data(m, data);
     m->first_byte = (uint8_t)kind;
     m->pending = LN_WS_MESSAGE + 1;
 }
@@ -125,7 +151,7 @@ static void give_piece(ln_ws *m, ln_span data, bool is_last, uint64_t now_ms)
 
     if (m->state != WS_OPEN)
         return;
-    m->event_data = data;
+    set_event_data(m, data);
     m->flags &= (uint8_t)~(WS_PIECE_FIRST | WS_PIECE_LAST);
     m->flags |= (uint8_t)((g->is_begun ? 0 : WS_PIECE_FIRST) | (is_last ? WS_PIECE_LAST : 0));
     g->is_begun = true;

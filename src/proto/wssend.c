@@ -181,9 +181,10 @@ int ln_ws_send_piece(ln_ws *m, enum ln_kind kind, ln_span data, bool is_last)
     const int rc = put_piece(m, (uint8_t)(opcode | (is_last ? LN_FRAME_FIN : 0)), data, is_last);
     if (rc < 0)
         return rc;
-    m->sending_utf8 = utf8;
+    m->sending_utf8 = utf8 & 15u;
     if (!is_last) {
-        m->sending = is_first ? (uint8_t)kind : m->sending;
+        if (is_first)
+            m->sending = kind & 3;
         return 0;
     }
     m->sending = 0;

@@ -503,6 +503,9 @@ def tls_serves_beside_plain_and_reloads():
             make_certificate(folder, "second")
             s.signal(signal.SIGHUP)
             holds("the log", s.line(), "certificates reloaded")
+            end = time.monotonic() + PATIENCE  # each worker changes over in its next turn
+            while served_name(s.ports[1]) != "second" and time.monotonic() < end:
+                time.sleep(0.05)
             same("after", served_name(s.ports[1]), "second")
             with open(cert, "w") as file:
                 file.write("rubbish")

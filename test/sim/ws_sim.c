@@ -64,7 +64,8 @@ typedef struct side {
     message sent[MESSAGES_MAX]; /* in the order in which they leave */
     unsigned sent_count, received_count;
     unsigned to_send; /* messages it still wants to send */
-    message open;     /* the fragmented one that is being sent */
+    message open;     /* the fragmented one that is being sent, if is_piecewise */
+    size_t open_sent;
     bool is_piecewise;
     message held[MESSAGES_MAX]; /* shared frames that wait behind it */
     unsigned held_count;
@@ -156,7 +157,7 @@ static void append(ln_buf *to, const void *bytes, size_t n)
 static void make_message(world *w, message *m)
 {
     static const char *const letters[] = {"a", "b", " ", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
-    const size_t most = is_one_in(w, 8) ? MESSAGE_MAX_BYTES : is_one_in(w, 3) ? 1000 : 60;
+    const size_t most = is_one_in(w, 16) ? MESSAGE_MAX_BYTES : is_one_in(w, 3) ? 1000 : 60;
     const size_t size = pick(w, (unsigned)most);
     const unsigned variety = 1 + pick(w, 6);
 
@@ -211,23 +212,352 @@ static void send_shared(side *s)
         remember(s, &m);
 }
 
-/* The next piece of what is left of the open message; empty ones too. */
+/* The next piece of what is left of the fragmented message; empty ones too. */
 static void send_piece(side *s)
 {
-    world *const w = s->world;
-    const size_t left = s->open.data.size - s->open.data.capacity; /* see begin_pieces() */
-    const size_t n = pick(w, (unsigned)left + 1);
-    const bool is_last = n == left && is_one_in(w, 2);
-    const ln_span piece = {s->open.data.data + s->open.data.capacity, n};
+    const size_t left = s->open.data.size - s->open_sent;
+    const size_t n = pick(s->world, (unsigned)left + 1);
+    const bool is_last = n == left && is_one_in(s->world, 2);
+    const ln_span piece = {n == 0 ? NULL : s->open.data.data + s->open_sent, n};
 
     check(s, ln_ws_send_piece(&s->ws, s->open.kind, piece, is_last) == 0, "a piece was refused");
-    s->open.data.capacity += n;
+    s->open_sent += n;
     if (!is_last)
         return;
     s->is_piecewise = false;
-    s->open.data.capacity = s->open.data.size;
     remember(s, &s->open);
     for (unsigned i = 0; i < s->held_count; i++)
         remember(s, &s->held[i]);
     s->held_count = 0;
+}
+
+static void send_whole(side *s)
+{
+    message m;
+
+    make_message(s->world, &m);
+    check(s, ln_ws_send(&s->ws, m.kind, (ln_span){m.data.data, m.data.size}) == 0, "a message was refused");
+    remember(s, &m);
+}
+
+static void send_ping(side *s)
+{
+    s->pings_sent++;
+    check(s, ln_ws_send_ping(&s->ws, (ln_span){&s->pings_sent, sizeof s->pings_sent}) == 0, "a ping was refused");
+}
+
+static void begin_close(side *s)
+{
+    static const uint16_t codes[] = {0, 1000, 1001, 1011, 3000, 4999};
+    const uint16_t code = codes[pick(s->world, LN_ARRAY_SIZE(codes))];
+    const ln_span reason = {s->name, code == 0 ? 0 : strlen(s->name)};
+
+    check(s, ln_ws_send_close(&s->ws, code, reason, s->world->now_ms) == 0, "the close was refused");
+    s->has_closed = true;
+    s->close_code = code == 0 ? 1005 : code;
+}
+
+/* One thing that an application might do. */
+static void act(side *s)
+{
+    world *const w = s->world;
+
+    if (!ln_ws_is_open(&s->ws))
+        return;
+    if (s->is_piecewise && is_one_in(w, 3)) {
+        send_piece(s);
+    } else if (is_one_in(w, 4)) {
+        send_ping(s);
+    } else if (s->to_send == 0) {
+        if (s->will_close && (!s->is_piecewise || is_one_in(w, 8)))
+            begin_close(s);
+    } else if (s->config.role == LN_WS_SERVER && is_one_in(w, 4)) {
+        s->to_send--;
+        send_shared(s);
+    } else if (s->is_piecewise) {
+        check(s, ln_ws_send(&s->ws, LN_TEXT, LN_SPAN("no")) == LN_ERR_BUSY, "a message came between pieces");
+    } else {
+        s->to_send--;
+        if (is_one_in(w, 3)) {
+            make_message(w, &s->open);
+            s->open_sent = 0;
+            s->is_piecewise = true;
+            send_piece(s);
+        } else {
+            send_whole(s);
+        }
+    }
+}
+
+/* ---- receiving ---- */
+
+static side *other(const side *s)
+{
+    return &s->world->sides[s == &s->world->sides[0]];
+}
+
+static void receive(side *s, enum ln_kind kind, ln_span data)
+{
+    const side *const from = other(s);
+    check(s, s->received_count < from->sent_count, "a message that nobody sent");
+    const message *const want = &from->sent[s->received_count++];
+
+    check(s, kind == want->kind, "another kind");
+    check(s, data.size == want->data.size, "another size");
+    check(s, data.size == 0 || memcmp(data.data, want->data.data, data.size) == 0, "other bytes");
+    total_messages++;
+    total_bytes += data.size;
+}
+
+static void receive_piece(side *s, const ln_ws_event *e)
+{
+    check(s, e->is_first == (s->pieces.capacity == 0), "first pieces begin messages");
+    /* Capacity tells that a message is open, even one without bytes so far. */
+    check(s, ln_buf_reserve(&s->pieces, e->data.size + 1, SIZE_MAX) == 0, "memory");
+    append(&s->pieces, e->data.data, e->data.size);
+    if (!e->is_last)
+        return;
+    receive(s, e->kind, (ln_span){s->pieces.data, s->pieces.size});
+    ln_buf_release(&s->pieces);
+}
+
+static void receive_pong(side *s, ln_span data)
+{
+    uint32_t number;
+
+    if (data.size == 0)
+        return; /* to a keepalive ping */
+    check(s, data.size == sizeof number, "a pong of another size");
+    memcpy(&number, data.data, sizeof number);
+    check(s, number > s->pongs_seen && number <= s->pings_sent, "a pong out of turn");
+    s->pongs_seen = number;
+    total_pongs++;
+}
+
+static void receive_closed(side *s, const ln_ws_event *e)
+{
+    s->is_closed = true;
+    s->closed = *e;
+    memcpy(s->reason, e->data.data, e->data.size);
+    s->reason[e->data.size] = '\0';
+}
+
+static void take_events(side *s)
+{
+    ln_ws_event e;
+
+    while (ln_ws_next(&s->ws, &e)) {
+        check(s, !s->is_closed, "an event after CLOSED");
+        switch (e.type) {
+        case LN_WS_MESSAGE:
+            check(s, !s->config.is_streaming, "a message where pieces were wanted");
+            receive(s, e.kind, e.data);
+            break;
+        case LN_WS_PIECE:
+            check(s, s->config.is_streaming, "a piece where messages were wanted");
+            receive_piece(s, &e);
+            break;
+        case LN_WS_PING:
+            break;
+        case LN_WS_PONG:
+            receive_pong(s, e.data);
+            break;
+        case LN_WS_CLOSED:
+            receive_closed(s, &e);
+            break;
+        }
+    }
+}
+
+/* In portions of its own, each overwritten afterwards. */
+static void feed(side *s, uint8_t *bytes, size_t n)
+{
+    world *const w = s->world;
+
+    while (n > 0) {
+        const size_t portion = is_one_in(w, 4) ? 1 : 1 + pick(w, (unsigned)n);
+        for (size_t at = 0; at < portion;) {
+            at += ln_ws_feed(&s->ws, bytes + at, portion - at, w->now_ms);
+            take_events(s);
+        }
+        memset(bytes, 0xa5, portion);
+        bytes += portion;
+        n -= portion;
+    }
+}
+
+/* ---- the link ---- */
+
+static void put_byte_run(wire *to, const uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to->bytes[to->tail++ % LINK_BYTES] = bytes[i];
+}
+
+/* The link takes some of the output. */
+static void transmit(side *s)
+{
+    enum { SPANS = 3 };
+    world *const w = s->world;
+    wire *const to = &s->out;
+    ln_span spans[SPANS];
+    const size_t room = LINK_BYTES - (to->tail - to->head);
+    const int k = ln_ws_pull(&s->ws, spans, 1 + (int)pick(w, SPANS));
+    size_t most = ln_min_size(room, is_one_in(w, 8) ? 1 + pick(w, 4) : LINK_BYTES), taken = 0;
+
+    if (k == 0 || most == 0 || to->chunk_tail - to->chunk_head == CHUNKS_MAX)
+        return;
+    for (int i = 0; i < k && most > 0; i++) {
+        const size_t n = ln_min_size(most, spans[i].size);
+        put_byte_run(to, spans[i].data, n);
+        most -= n;
+        taken += n;
+    }
+    ln_ws_sent(&s->ws, taken);
+    to->chunks[to->chunk_tail % CHUNKS_MAX].end = to->tail;
+    to->chunks[to->chunk_tail++ % CHUNKS_MAX].at_ms = w->now_ms + pick(w, DELAY_MAX_MS);
+}
+
+/* What has arrived at the other end is read there. */
+static void arrive(side *s)
+{
+    wire *const from = &s->out;
+    side *const to = other(s);
+
+    while (from->chunk_head != from->chunk_tail && from->chunks[from->chunk_head % CHUNKS_MAX].at_ms <= s->world->now_ms) {
+        const size_t n = from->chunks[from->chunk_head++ % CHUNKS_MAX].end - from->head;
+        uint8_t *const bytes = malloc(n); /* so that what lies behind it is out of bounds */
+        for (size_t i = 0; bytes != NULL && i < n; i++)
+            bytes[i] = from->bytes[from->head++ % LINK_BYTES];
+        const bool was_open = !to->has_closed;
+        feed(to, bytes, n);
+        if (to->is_closed && !to->was_open_at_end)
+            to->was_open_at_end = was_open;
+        free(bytes);
+    }
+}
+
+/* ---- a life ---- */
+
+static void create_side(world *w, side *s, ln_ws_role role, const ln_pmd_params *params)
+{
+    ln_deflate *deflate = NULL;
+
+    *s = (side){.world = w, .name = role == LN_WS_SERVER ? "server" : "client"};
+    s->config = (ln_ws_config){.role = role,
+                               .is_streaming = is_one_in(w, 3),
+                               .trusts_text = is_one_in(w, 4),
+                               .message_max_bytes = is_one_in(w, 2) ? 0 : MESSAGE_MAX_BYTES + 8,
+                               .ping_interval_ms = is_one_in(w, 2) ? 0 : 100 + pick(w, 2000),
+                               .pong_wait_ms = 3600000,
+                               .close_wait_ms = 3600000,
+                               .deflate_min_bytes = pick(w, 3) * 50,
+                               .pool = &s->pool,
+                               .alloc = &w->hook,
+                               .scratch = &s->scratch,
+                               .mask_key = random_key,
+                               .mask_user = w};
+    ln_pool_init(&s->pool, &w->hook);
+    ln_buf_init(&s->scratch, &w->hook);
+    ln_buf_init(&s->pieces, &w->hook);
+    s->zpool = ln_zpool_new(&w->hook);
+    if (params != NULL)
+        deflate = ln_deflate_new(s->zpool, params, role == LN_WS_SERVER, 1 + (int)pick(w, 9));
+    ln_ws_init(&s->ws, &s->config, deflate, w->now_ms);
+    s->to_send = pick(w, MESSAGES_MAX / 2);
+}
+
+static void create(world *w, uint64_t seed)
+{
+    *w = (world){.seed = seed, .random = seed};
+    w->hook = (ln_allocator){.resize = resize, .user = w};
+    const ln_pmd_params params = {.server_no_context_takeover = is_one_in(w, 2),
+                                  .client_no_context_takeover = is_one_in(w, 2),
+                                  .server_max_window_bits = (uint8_t)(9 + pick(w, 7)),
+                                  .client_max_window_bits = (uint8_t)(9 + pick(w, 7))};
+    const bool is_compressed = !is_one_in(w, 3);
+
+    create_side(w, &w->sides[0], LN_WS_SERVER, is_compressed ? &params : NULL);
+    create_side(w, &w->sides[1], LN_WS_CLIENT, is_compressed ? &params : NULL);
+    const unsigned who = pick(w, 3);
+    w->sides[0].will_close = who != 0;
+    w->sides[1].will_close = who != 1;
+}
+
+static void check_side(const side *s)
+{
+    const side *const o = other(s);
+    const bool is_by_us = s->has_closed;
+
+    check(s, s->closed.is_clean, "not clean");
+    check(s, ln_ws_fault(&s->ws, NULL) == 0, "a fault");
+    check(s, s->closed.by == (is_by_us ? LN_WS_BY_US : LN_WS_BY_PEER), "closed by the wrong one");
+    check(s, s->closed.code == (is_by_us ? s->close_code : o->close_code), "another code");
+    check(s, strcmp(s->reason, s->closed.code == 1005 ? "" : is_by_us ? s->name : o->name) == 0, "another reason");
+    if (s->was_open_at_end)
+        check(s, s->received_count == o->sent_count, "messages are missing");
+    check(s, ln_ws_is_over(&s->ws) && ln_ws_queued(&s->ws) == 0, "not over");
+}
+
+static void destroy_side(side *s)
+{
+    ln_ws_fini(&s->ws);
+    for (unsigned i = 0; i < s->sent_count; i++)
+        ln_buf_fini(&s->sent[i].data);
+    for (unsigned i = 0; i < s->held_count; i++)
+        ln_buf_fini(&s->held[i].data);
+    if (s->is_piecewise)
+        ln_buf_fini(&s->open.data);
+    ln_buf_fini(&s->pieces);
+    ln_buf_fini(&s->scratch);
+    ln_zpool_free(s->zpool);
+    ln_pool_fini(&s->pool);
+}
+
+static bool is_finished(const side *s)
+{
+    return s->is_closed && ln_ws_is_over(&s->ws);
+}
+
+static void run(world *w, uint64_t seed)
+{
+    unsigned step = 0;
+
+    create(w, seed);
+    const unsigned sloth = 1 + pick(w, 4);
+    for (; !is_finished(&w->sides[0]) || !is_finished(&w->sides[1]); step++) {
+        side *const s = &w->sides[pick(w, 2)];
+        check(s, step < STEPS_MAX, "it does not end");
+        w->now_ms += pick(w, 40);
+        if (is_one_in(w, sloth))
+            act(s);
+        if (!is_one_in(w, sloth + 1))
+            transmit(s);
+        arrive(s);
+        ln_ws_tick(&s->ws, w->now_ms);
+        take_events(s);
+    }
+    total_steps += step;
+    for (int i = 0; i < 2; i++)
+        check_side(&w->sides[i]);
+    for (int i = 0; i < 2; i++)
+        destroy_side(&w->sides[i]);
+    check(&w->sides[0], w->live_bytes == 0, "memory leaked");
+}
+
+int main(int argc, char **argv)
+{
+    const uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 3000;
+    const uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    world *const w = malloc(sizeof *w);
+
+    if (w == NULL || seeds == 0)
+        return 2;
+    for (uint64_t seed = first; seed < first + seeds; seed++)
+        run(w, seed);
+    free(w);
+    printf("ws_sim: %" PRIu64 " seeds from %" PRIu64 ": %" PRIu64 " messages of %" PRIu64 " bytes, %" PRIu64
+           " pongs, %" PRIu64 " steps; no fault\n",
+           seeds, first, total_messages, total_bytes, total_pongs, total_steps);
+    return 0;
 }

@@ -37,18 +37,12 @@ static void addresses_are_read_and_written(void **state)
         const char *text, *written;
         unsigned port;
     } rows[] = {
-        {"127.0.0.1:80", "127.0.0.1:80", 80},
-        {"0.0.0.0:65535", "0.0.0.0:65535", 65535},
-        {"localhost:8080", "127.0.0.1:8080", 8080},
-        {"LocalHost:0", "127.0.0.1:0", 0},
-        {"[::1]:9000", "[::1]:9000", 9000},
-        {"[2001:DB8::5]:1", "[2001:db8::5]:1", 1},
-        {"[::ffff:192.0.2.7]:5", "192.0.2.7:5", 5},
-        {":8080", "[::]:8080", 8080},
-        {"unix:/run/x.sock", "unix:/run/x.sock", 0},
-        {"unix:relative", "unix:relative", 0},
-        {"unix:@abstract", "unix:@abstract", 0},
-        {"unix:/a:b:1", "unix:/a:b:1", 0},
+        {"127.0.0.1:80", "127.0.0.1:80", 80},        {"0.0.0.0:65535", "0.0.0.0:65535", 65535},
+        {"localhost:8080", "127.0.0.1:8080", 8080},  {"LocalHost:0", "127.0.0.1:0", 0},
+        {"[::1]:9000", "[::1]:9000", 9000},          {"[2001:DB8::5]:1", "[2001:db8::5]:1", 1},
+        {"[::ffff:192.0.2.7]:5", "192.0.2.7:5", 5},  {":8080", "[::]:8080", 8080},
+        {"unix:/run/x.sock", "unix:/run/x.sock", 0}, {"unix:relative", "unix:relative", 0},
+        {"unix:@abstract", "unix:@abstract", 0},     {"unix:/a:b:1", "unix:/a:b:1", 0},
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(rows); i++) {
         const ln_address a = parsed(rows[i].text);
@@ -60,12 +54,33 @@ static void addresses_are_read_and_written(void **state)
 static void malformed_addresses_are_refused(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"",          ":",           "80",           "127.0.0.1",  "127.0.0.1:",
-                                        "1.2.3:80",  "1.2.3.4:-1",  "1.2.3.4:65536", "1.2.3.4:8x", "1.2.3.4: 80",
-                                        "::1:80",    "[::1]",       "[::1]80",      "[]:80",      "[1.2.3.4]:80",
-                                        "[::1:80",   "::1]:80",     "host:80",      "localhost",  "[localhost]:80",
-                                        "unix:",     "unix",        " 1.2.3.4:80",  "1.2.3.4:80 ", "[::1%lo]:80",
-                                        "01.2.3.4.5:1", "[1111:2222:3333:4444:5555:6666:7777:8888:9999]:1"};
+    static const char *const texts[] = {"",
+                                        ":",
+                                        "80",
+                                        "127.0.0.1",
+                                        "127.0.0.1:",
+                                        "1.2.3:80",
+                                        "1.2.3.4:-1",
+                                        "1.2.3.4:65536",
+                                        "1.2.3.4:8x",
+                                        "1.2.3.4: 80",
+                                        "::1:80",
+                                        "[::1]",
+                                        "[::1]80",
+                                        "[]:80",
+                                        "[1.2.3.4]:80",
+                                        "[::1:80",
+                                        "::1]:80",
+                                        "host:80",
+                                        "localhost",
+                                        "[localhost]:80",
+                                        "unix:",
+                                        "unix",
+                                        " 1.2.3.4:80",
+                                        "1.2.3.4:80 ",
+                                        "[::1%lo]:80",
+                                        "01.2.3.4.5:1",
+                                        "[1111:2222:3333:4444:5555:6666:7777:8888:9999]:1"};
     ln_address a = {.length = 77};
     for (size_t i = 0; i < LN_ARRAY_SIZE(texts); i++) {
         if (ln_address_parse(ln_text(texts[i]), &a) != LN_ERR_ADDRESS)
@@ -230,7 +245,8 @@ static void every_address_means_both_families(void **state)
     assert_int_equal(ln_address_of_peer(d.fds[0], &peer), 0);
     ln_address_write(&peer, text);
     assert_int_equal(strncmp(text, "127.0.0.1:", 10), 0); /* not ::ffff:127.0.0.1 */
-    const int b = ((const struct sockaddr *)self.bytes)->sa_family == AF_INET6 ? connect_to(&v6) : -1;
+    const int b =
+        ((const struct sockaddr *)self.bytes)->sa_family == AF_INET6 ? connect_to(&v6) : -1;
     if (b >= 0)
         KIT_UNTIL(loop, d.accepted == 2);
     close(a);
@@ -377,7 +393,8 @@ static void on_connected(void *arg, int err, int fd)
 
 static int start_connect(ln_loop *loop, const ln_address *a, struct outcome *o, ln_connect **handle)
 {
-    return ln_connect_start(loop, (const struct sockaddr *)a->bytes, a->length, on_connected, o, handle);
+    return ln_connect_start(loop, (const struct sockaddr *)a->bytes, a->length, on_connected, o,
+                            handle);
 }
 
 static void check_connect(void **state, const char *text)
@@ -415,7 +432,8 @@ static void connecting_to_a_unix_socket_gives_one_too(void **state)
 static void a_refused_connect_is_told_later_and_once(void **state)
 {
     ln_loop *const loop = kit_loop(state);
-    static const char *const texts[] = {"127.0.0.1:1", "unix:@ln-nobody-there", "unix:/nonexistent/x"};
+    static const char *const texts[] = {"127.0.0.1:1", "unix:@ln-nobody-there",
+                                        "unix:/nonexistent/x"};
     for (size_t i = 0; i < LN_ARRAY_SIZE(texts); i++) {
         struct outcome o = {.fd = 77};
         ln_connect *handle;
@@ -485,7 +503,8 @@ static int serve_without_descriptors(enum ln_io io, int fd, int control, int rep
     static struct door d;
     ln_loop *loop;
     const struct rlimit limit = {DRILL_LIMIT, DRILL_LIMIT};
-    if (ln_loop_new(&(ln_loop_options){.io = io}, &loop) != 0 || setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    if (ln_loop_new(&(ln_loop_options){.io = io}, &loop) != 0 ||
+        setrlimit(RLIMIT_NOFILE, &limit) != 0)
         return 1;
     open_door(&d, loop, fd);
     const uint64_t cpu_begin_ms = cpu_ms(), begin_ms = kit_now_ms();
@@ -541,7 +560,8 @@ static void a_full_process_sheds_rests_and_recovers(void **state)
         clients[i] = connect_to(&self);
 
     assert_int_equal(read(report[0], facts, sizeof facts), sizeof facts);
-    print_message("# %d ms: cpu %d ms, shed %d, accepted %d\n", DRILL_MS, (int)facts[0], (int)facts[1], (int)facts[2]);
+    print_message("# %d ms: cpu %d ms, shed %d, accepted %d\n", DRILL_MS, (int)facts[0],
+                  (int)facts[1], (int)facts[2]);
     assert_true(facts[0] < DRILL_MS / 20); /* a sanitizer's build as well; measured 0.2 % */
     assert_in_range(facts[1], DRILL_MS / 100 / 3, DRILL_MS / 100 + 2); /* one every 100 ms */
     assert_in_range(facts[2], 40, DRILL_LIMIT - 5);
@@ -572,7 +592,8 @@ static int time_recovery(enum ln_io io)
     ln_loop *loop;
     int clients[DRILL_LIMIT], count = 0, taken[DRILL_LIMIT], taken_count = 0;
     const struct rlimit limit = {DRILL_LIMIT, DRILL_LIMIT};
-    if (ln_loop_new(&(ln_loop_options){.io = io}, &loop) != 0 || setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    if (ln_loop_new(&(ln_loop_options){.io = io}, &loop) != 0 ||
+        setrlimit(RLIMIT_NOFILE, &limit) != 0)
         return 1;
     open_door(&d, loop, try_listen("127.0.0.1:0", false));
     const ln_address self = address_of(&d);
@@ -628,7 +649,8 @@ static int open_without_descriptors(enum ln_io io)
         return 3;
     if (start_connect(loop, &a, &o, &handle) != LN_ERR_DESCRIPTORS)
         return 4;
-    if (ln_listener_open(&d.listener, loop, fd, on_accept) != LN_ERR_DESCRIPTORS || fcntl(fd, F_GETFD) >= 0)
+    if (ln_listener_open(&d.listener, loop, fd, on_accept) != LN_ERR_DESCRIPTORS ||
+        fcntl(fd, F_GETFD) >= 0)
         return 5;
     if (ln_loop_new(&(ln_loop_options){.io = LN_IO_EPOLL}, &second) != LN_ERR_DESCRIPTORS)
         return 6;

@@ -67,9 +67,9 @@ static inline int kit_teardown(void **state)
     return left;
 }
 
-#define KIT_ONE(label, test, pre)                                                                   \
-    {                                                                                               \
-        label ": " #test, test, kit_setup, kit_teardown, pre                                        \
+#define KIT_ONE(label, test, pre)                                                                  \
+    {                                                                                              \
+        label ": " #test, test, kit_setup, kit_teardown, pre                                       \
     }
 #define KIT_BOTH(test) KIT_ONE("epoll", test, &kit_epoll), KIT_ONE("uring", test, &kit_uring)
 
@@ -99,14 +99,14 @@ static inline uint64_t kit_now_ms(void)
 }
 
 /* Turns until `condition` holds; ten seconds are a failure. */
-#define KIT_UNTIL(loop, condition)                                                                  \
-    do {                                                                                            \
-        const uint64_t kit_begin_ms = kit_now_ms();                                                 \
-        while (!(condition)) {                                                                      \
-            assert_int_equal(ln_loop_turn(loop, 20), 0);                                            \
-            if (kit_now_ms() - kit_begin_ms > 10000)                                                \
-                fail_msg("never: %s", #condition);                                                  \
-        }                                                                                           \
+#define KIT_UNTIL(loop, condition)                                                                 \
+    do {                                                                                           \
+        const uint64_t kit_begin_ms = kit_now_ms();                                                \
+        while (!(condition)) {                                                                     \
+            assert_int_equal(ln_loop_turn(loop, 20), 0);                                           \
+            if (kit_now_ms() - kit_begin_ms > 10000)                                               \
+                fail_msg("never: %s", #condition);                                                 \
+        }                                                                                          \
     } while (0)
 
 /* Turns until nothing has happened for a while. */

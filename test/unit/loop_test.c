@@ -82,7 +82,8 @@ static void a_turn_waits_as_long_as_it_may(void **state)
     kit_rest(loop);
     for (; kit_now_ms() - begin_ms < 200; turns++)
         assert_int_equal(ln_loop_turn(loop, 20), 0);
-    assert_in_range(turns, 1, 50); /* a few are cut short: a ring that is taken down interrupts its thread */
+    assert_in_range(turns, 1,
+                    50); /* a few are cut short: a ring that is taken down interrupts its thread */
     const uint64_t middle_ms = kit_now_ms();
     for (int i = 0; i < 100; i++)
         assert_int_equal(ln_loop_turn(loop, 0), 0);
@@ -463,7 +464,8 @@ static void signals_are_calls_until_the_loop_is_freed(void **state)
     assert_int_equal(kill(getpid(), SIGHUP), 0);
     KIT_UNTIL(loop, calls == 2);
     assert_int_equal(last_signal, SIGHUP);
-    assert_int_equal(kill(getpid(), SIGUSR1), 0); /* meant for the loop, and must not kill the program after it */
+    assert_int_equal(kill(getpid(), SIGUSR1),
+                     0); /* meant for the loop, and must not kill the program after it */
     ln_loop_free(loop);
     assert_false(is_blocked(SIGUSR1));
     assert_false(is_blocked(SIGHUP));
@@ -554,7 +556,8 @@ static void the_environment_chooses_where_the_program_does_not(void **state)
         snprintf(before, sizeof before, "%s", given);
     log_lines = 0;
     assert_string_equal(backend_for("epoll", LN_IO_AUTO, &rc), "epoll");
-    assert_string_equal(backend_for("uring", LN_IO_EPOLL, &rc), "epoll"); /* the program's word counts */
+    assert_string_equal(backend_for("uring", LN_IO_EPOLL, &rc),
+                        "epoll"); /* the program's word counts */
     assert_string_equal(backend_for("", LN_IO_AUTO, &rc), backend_for(NULL, LN_IO_AUTO, &rc));
     assert_int_equal(rc, 0); /* whatever the machine has, something works */
     assert_int_equal(log_lines, 0);
@@ -564,7 +567,8 @@ static void the_environment_chooses_where_the_program_does_not(void **state)
     assert_string_equal(backend_for(NULL, (enum ln_io)77, &rc), "none");
     assert_int_equal(rc, LN_ERR_INVALID);
     const char *const forced = backend_for("uring", LN_IO_AUTO, &rc);
-    assert_true(rc == 0 ? strcmp(forced, "uring") == 0 : rc == LN_ERR_UNSUPPORTED); /* no silent fallback */
+    assert_true(rc == 0 ? strcmp(forced, "uring") == 0
+                        : rc == LN_ERR_UNSUPPORTED); /* no silent fallback */
     ln_loop_free(NULL);
     if (given)
         setenv("LINNET_IO", before, 1);

@@ -61,7 +61,8 @@ static void only_the_first_letter_since_the_last_look_wakes(void **state)
     assert_true(ln_mailbox_look(&box));
     assert_false(ln_mailbox_look(&box));
     assert_ptr_equal(take(), &all[0][0]);
-    assert_true(ln_mailbox_post(&box, &all[0][2].letter)); /* the reader may have finished: wake it again */
+    assert_true(
+        ln_mailbox_post(&box, &all[0][2].letter)); /* the reader may have finished: wake it again */
     assert_ptr_equal(take(), &all[0][1]);
     assert_ptr_equal(take(), &all[0][2]);
     assert_null(take());

@@ -653,7 +653,8 @@ static void an_endpoint_may_stream_both_ways(void **state)
             got += f.size;
     } while (f.first != 0x80);
     assert_int_equal(got, size);
-    assert_true(has_pong);
+    if (!has_pong) /* behind much output a pong waits until that has drained */
+        assert_int_equal(raw_read_frame(fd).first, 0x8a);
     assert_true(atomic_load(&w->seen.pieces) > 1);
     free(bytes);
     raw_close(fd);

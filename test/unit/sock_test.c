@@ -55,7 +55,8 @@ static void push(struct end *e)
     while (e->out.bytes > 0 && !ln_sock_is_sending(&e->sock)) {
         ln_span spans[LN_SOCK_SPANS_MAX];
         const int k = ln_chain_peek(&e->out, spans, LN_SOCK_SPANS_MAX);
-        const size_t n = e->is_quiet ? ln_sock_send_quiet(&e->sock, spans, k) : ln_sock_send(&e->sock, spans, k);
+        const size_t n =
+            e->is_quiet ? ln_sock_send_quiet(&e->sock, spans, k) : ln_sock_send(&e->sock, spans, k);
         ln_chain_drop(&e->out, &e->loop->pool, n);
     }
 }
@@ -83,7 +84,8 @@ static void on_recv(ln_sock *s, uint8_t *bytes, size_t n)
     assert_int_equal(e->ends, 0);
     assert_false(ln_sock_is_closing(s));
     assert_true(n > 0);
-    const bool is_lent = e->lend_memory && bytes == e->lend_memory + (e->got - e->lend_at);
+    const bool is_lent =
+        e->got >= e->lend_at && e->lend_memory && bytes == e->lend_memory + (e->got - e->lend_at);
     e->got_lent += is_lent ? n : 0;
     for (size_t i = 0; i < n; i++)
         e->is_wrong |= bytes[i] != kit_byte(e->got + i);
@@ -162,8 +164,11 @@ static uint8_t *lend(ln_sock *s, size_t *n)
     return e->lend_memory + (e->got - e->lend_at);
 }
 
-static const ln_sock_ops ops = {
-    .on_recv = on_recv, .on_sent = on_sent, .on_end = on_end, .on_flush = on_flush, .on_closed = on_closed};
+static const ln_sock_ops ops = {.on_recv = on_recv,
+                                .on_sent = on_sent,
+                                .on_end = on_end,
+                                .on_flush = on_flush,
+                                .on_closed = on_closed};
 static const ln_sock_ops lending_ops = {.on_recv = on_recv,
                                         .on_sent = on_sent,
                                         .on_end = on_end,
@@ -332,7 +337,7 @@ static void a_crowd_sends_and_receives_in_the_same_turn(void **state)
     raise_descriptor_limit();
     ln_loop *const loop = kit_loop(state);
     struct end *const crowd = calloc(CROWD, sizeof *crowd);
-    int (*const peers)[2] = calloc(CROWD, sizeof *peers);
+    int(*const peers)[2] = calloc(CROWD, sizeof *peers);
     for (int i = 0; i < CROWD; i++) {
         kit_pair(peers[i]);
         open_end(&crowd[i], loop, peers[i][0]);
@@ -670,7 +675,8 @@ static void an_ended_sock_lets_the_loop_sleep(void **state)
     open_end(&e, loop, fds[0]);
     close(fds[1]);
     KIT_UNTIL(loop, e.ends == 1);
-    ln_sock_shutdown(&e.sock); /* now both directions are over: a level-triggered hang-up for ever */
+    ln_sock_shutdown(
+        &e.sock); /* now both directions are over: a level-triggered hang-up for ever */
     kit_rest(loop);
     const uint64_t begin_ms = kit_now_ms();
     unsigned turns = 0;
@@ -951,7 +957,8 @@ static void other_on_recv(ln_sock *s, uint8_t *bytes, size_t n)
     other_recvs++;
 }
 
-static const ln_sock_ops other_ops = {.on_recv = other_on_recv, .on_end = on_end, .on_closed = on_closed};
+static const ln_sock_ops other_ops = {
+    .on_recv = other_on_recv, .on_end = on_end, .on_closed = on_closed};
 
 static void new_ops_are_called_from_then_on(void **state)
 {
@@ -990,11 +997,14 @@ static void large_messages_arrive_in_lent_memory(void **state)
     kit_tcp_pair(fds);
     assert_int_equal(ln_sock_open(&e.sock, loop, fds[0], &lending_ops), 0);
     for (int round = 0; round < 3; round++) {
-        large_message(&e, fds[1], &at); /* the first may be in the loop's buffers already when its head is seen */
+        large_message(
+            &e, fds[1],
+            &at); /* the first may be in the loop's buffers already when its head is seen */
         for (int i = 0; i < 4; i++) {
             const size_t lent_before = e.got_lent;
             large_message(&e, fds[1], &at);
-            assert_true(e.got_lent - lent_before > MIB - 70 * KIB); /* all but what came with the head */
+            assert_true(e.got_lent - lent_before >
+                        MIB - 70 * KIB); /* all but what came with the head */
         }
         for (int i = 0; i < 20; i++) {
             peer_writes(loop, fds[1], at, 20);
@@ -1057,7 +1067,8 @@ static void lent_memory_is_free_after_on_closed(void **state)
     ln_sock_close(&e.sock);
     KIT_UNTIL(loop, e.closes == 1);
     free(e.lend_memory); /* a sanitizer finds whoever writes there now */
-    assert_true(send(fds[1], "late", 4, MSG_NOSIGNAL) == 4 || errno == EPIPE || errno == ECONNRESET);
+    assert_true(send(fds[1], "late", 4, MSG_NOSIGNAL) == 4 || errno == EPIPE ||
+                errno == ECONNRESET);
     kit_rest(loop);
     close(fds[1]);
     ln_loop_free(loop);
@@ -1169,7 +1180,8 @@ static int one_life(const ln_allocator *alloc, void *user)
     struct end e = {.loop = loop, .pauses = true};
     kit_tcp_pair(fds);
     assert_int_equal(ln_sock_open(&e.sock, loop, fds[0], &ops), 0);
-    peer_writes(loop, fds[1], 0, 100000); /* what comes after the first buffer has to be kept somewhere */
+    peer_writes(loop, fds[1], 0,
+                100000); /* what comes after the first buffer has to be kept somewhere */
     KIT_UNTIL(loop, e.recvs == 1);
     kit_rest(loop);
     e.pauses = false;

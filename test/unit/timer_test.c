@@ -108,14 +108,16 @@ static void advance(uint64_t now_ms)
 /* Small steps, large ones, and now and then one across the whole wheel. */
 static uint64_t some_delay(void)
 {
-    static const uint64_t scales[] = {2, 64, 70, 4096, 5000, 300000, 1u << 24, 1u << 30, (uint64_t)1 << 33};
+    static const uint64_t scales[] = {
+        2, 64, 70, 4096, 5000, 300000, 1u << 24, 1u << 30, (uint64_t)1 << 33};
     return chance(scales[chance(LN_ARRAY_SIZE(scales))]);
 }
 
 static void it_agrees_with_a_naive_model(void **state)
 {
     (void)state;
-    const uint64_t begins[] = {0, 1, 63, 4095, 123456789, ((uint64_t)1 << 30) - 5, ((uint64_t)1 << 40) + 77};
+    const uint64_t begins[] = {
+        0, 1, 63, 4095, 123456789, ((uint64_t)1 << 30) - 5, ((uint64_t)1 << 40) + 77};
     for (size_t b = 0; b < LN_ARRAY_SIZE(begins); b++) {
         start(begins[b]);
         uint64_t now_ms = begins[b];
@@ -153,7 +155,17 @@ static void sleeping_until_next_ms_misses_nothing(void **state)
 static void a_timer_never_fires_early_and_fires_at_its_time(void **state)
 {
     (void)state;
-    const uint64_t delays[] = {1, 63, 64, 65, 4095, 4096, 4097, 262144, 1u << 30, ((uint64_t)1 << 30) + 1, (uint64_t)1 << 35};
+    const uint64_t delays[] = {1,
+                               63,
+                               64,
+                               65,
+                               4095,
+                               4096,
+                               4097,
+                               262144,
+                               1u << 30,
+                               ((uint64_t)1 << 30) + 1,
+                               (uint64_t)1 << 35};
     for (size_t d = 0; d < LN_ARRAY_SIZE(delays); d++) {
         start(500);
         set(&items[0], 500 + delays[d]);
@@ -219,9 +231,9 @@ static void clear_the_others(ln_timer *timer)
 {
     (void)timer;
     fired++;
-    ln_timer_clear(&wheel, &items[1].timer);           /* due in the same advance, and not fired yet */
-    ln_timer_set(&wheel, &items[2].timer, 1000000);    /* moved away */
-    ln_timer_clear(&wheel, &items[3].timer);           /* far */
+    ln_timer_clear(&wheel, &items[1].timer);        /* due in the same advance, and not fired yet */
+    ln_timer_set(&wheel, &items[2].timer, 1000000); /* moved away */
+    ln_timer_clear(&wheel, &items[3].timer);        /* far */
 }
 
 static void a_firing_timer_may_clear_and_move_those_that_are_due(void **state)

@@ -290,6 +290,29 @@ static void one_mistake_anywhere_in_a_long_text_is_found(void **state)
     }
 }
 
+static void a_code_point_cut_short_before_any_other_is_found(void **state)
+{
+    (void)state;
+    static const char *const begun[] = {"\xc3", "\xe2",     "\xe2\x82",
+                                        "\xf0", "\xf0\x9f", "\xf0\x9f\x98"};
+    static const char *const next[] = {"a", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+    uint8_t text[TEXT + 8];
+
+    for (size_t i = 0; i < LN_ARRAY_SIZE(begun) * LN_ARRAY_SIZE(next); i++) {
+        const char *const first = begun[i % LN_ARRAY_SIZE(begun)];
+        const char *const second = next[i / LN_ARRAY_SIZE(begun)];
+        for (size_t at = 0; at <= TEXT; at++) {
+            memset(text, 'x', sizeof text);
+            memcpy(text + at, first, strlen(first));
+            memcpy(text + at + strlen(first), second, strlen(second));
+            assert_int_equal(ln_utf8_scalar(LN_UTF8_ACCEPT, text, sizeof text), LN_UTF8_REJECT);
+            for (size_t n = at + strlen(first); n < at + 8; n++) /* the second one cut, too */
+                check_long(text, n);
+            check_long(text, sizeof text);
+        }
+    }
+}
+
 static void a_text_may_be_cut_anywhere(void **state)
 {
     (void)state;
@@ -345,6 +368,7 @@ int main(void)
         cmocka_unit_test(every_variant_agrees_on_the_borders_of_four_bytes),
         cmocka_unit_test(every_prefix_of_a_text_ends_in_the_right_state),
         cmocka_unit_test(one_mistake_anywhere_in_a_long_text_is_found),
+        cmocka_unit_test(a_code_point_cut_short_before_any_other_is_found),
         cmocka_unit_test(a_text_may_be_cut_anywhere),
         cmocka_unit_test(a_rejected_text_stays_rejected),
         cmocka_unit_test(an_unfinished_text_is_not_valid),

@@ -96,6 +96,8 @@ static verdict model(const header *h)
     /* The payload of this test is no compressed data, and one that is too long for it does not come. */
     v.is_fed = length <= PAYLOAD_MAX && (!is_compressed || length == 0);
     v.has_event = v.is_fed && fin;
+    if (opcode < 8 && length > (UINT64_C(1) << 33)) /* 7.4.1, 10.4: whole messages end below 4 GiB, compressed a bit above */
+        v.code = 1009;
     if (opcode == 8 && length == 1) /* 5.5.1: "the first two bytes of the body MUST be a 2-byte unsigned integer" */
         v.code = 1002;
     if (opcode >= 8)
@@ -259,7 +261,8 @@ static void check_lengths(bench *b, header *h)
                                      126,
                                      65535,
                                      65536,
-                                     UINT64_C(1) << 32,
+                                     UINT64_C(1) << 31,
+                                     UINT64_C(1) << 34,
                                      (UINT64_C(1) << 63) - 1,
                                      UINT64_C(1) << 63,
                                      UINT64_MAX};
