@@ -24,7 +24,12 @@ typedef struct session {
     uint64_t received;
     bool was_open;
     bool is_full; /* the send queue is above high water */
+    bool awaits_last_pong;
 } session;
+
+/* The ping behind the last line: what a server answers in order is back before its pong is. */
+static const ln_span last_ping = {"last", 4};
+enum { LAST_PONG_MS = 1000 };
 
 /* What there was to show has been shown, or cannot be: how the connection ends does not matter any more. */
 static bool has_its_fill(const session *s)
@@ -94,8 +99,14 @@ static void on_ping(ln_conn *c, ln_span data, void *user)
 
 static void on_pong(ln_conn *c, ln_span data, void *user)
 {
+    session *s = user;
     (void)c;
-    show_control(user, "pong", data);
+    if (s->awaits_last_pong && data.size == last_ping.size && memcmp(data.data, last_ping.data, data.size) == 0) {
+        s->awaits_last_pong = false;
+        ln_desk_notice(&s->desk);
+        return;
+    }
+    show_control(s, "pong", data);
 }
 
 static void on_drain(ln_conn *c, void *user)
@@ -273,6 +284,22 @@ static uint32_t parting_ms(const session *s)
     return has_its_fill(s) ? HASTY_MS : LN_OFF;
 }
 
+/* Before we say goodbye at the end of the input: answers to what was sent last should not come too late. */
+static void await_answers(session *s)
+{
+    if (s->conn == NULL || s->sent == 0 || ln_conn_ping(s->conn, last_ping) < 0)
+        return;
+    s->awaits_last_pong = true;
+    const uint64_t until = ln_loop_now_ms(s->desk.loop) + LAST_PONG_MS;
+    while (s->awaits_last_pong && s->conn != NULL && !ln_desk_is_done(&s->desk)) {
+        const uint64_t now = ln_loop_now_ms(s->desk.loop);
+        if (now >= until)
+            break;
+        ln_desk_turn(&s->desk, (int)(until - now));
+    }
+    s->awaits_last_pong = false;
+}
+
 static void converse(session *s)
 {
     while (s->conn == NULL && !ln_desk_is_done(&s->desk))
@@ -284,6 +311,8 @@ static void converse(session *s)
            ln_desk_read(&s->desk, &text))
         send_typed(s, text);
     drain(s);
+    if (!s->set->exits_on_eof && s->set->execute.count == 0 && patience_ms(s->set) == 0)
+        await_answers(s);
     if (!s->set->exits_on_eof)
         ln_desk_rest(&s->desk, patience_ms(s->set));
     ln_desk_leave(&s->desk);

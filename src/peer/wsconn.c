@@ -312,6 +312,11 @@ static void deliver(ln_conn *c)
         handle(c, &event);
 }
 
+static bool has_stash(const ln_conn *c)
+{
+    return c->more != NULL && c->more->stash.size > 0;
+}
+
 /* Keeps what a paused connection has received: never more than one receive buffer, since the socket is paused too. */
 static void stash(ln_conn *c, const uint8_t *bytes, size_t n)
 {
@@ -326,7 +331,7 @@ LN_HOT void ln_conn_feed(ln_conn *c, uint8_t *bytes, size_t n)
     const uint64_t now_ms = c->stream.sock.loop->now_ms;
 
     while (n > 0 && c->phase == LN_CONN_OPEN) {
-        if (LN_UNLIKELY(c->flags & LN_CONN_PAUSED)) {
+        if (LN_UNLIKELY((c->flags & LN_CONN_PAUSED) || has_stash(c))) { /* new bytes wait behind old ones */
             stash(c, bytes, n);
             return;
         }
@@ -358,7 +363,7 @@ void ln_conn_settle(ln_conn *c)
         return;
     }
     if (c->phase == LN_CONN_OPEN) {
-        if (LN_UNLIKELY(c->more != NULL && c->more->stash.size > 0 && !(c->flags & LN_CONN_PAUSED)))
+        if (LN_UNLIKELY(has_stash(c) && !(c->flags & LN_CONN_PAUSED)))
             unstash(c);
         deliver(c);
     }
@@ -459,7 +464,7 @@ static void on_stream_end(ln_stream *s, int err)
     if (c->phase == LN_CONN_OPEN) {
         if (err < 0 && c->error == 0)
             c->error = (int8_t)err;
-        if (c->more == NULL || c->more->stash.size == 0 || err < 0)
+        if (!has_stash(c) || err < 0)
             ln_ws_eof(&c->ws);
     }
     ln_conn_settle(c);
