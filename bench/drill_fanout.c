@@ -23,7 +23,7 @@
 
 #include "support/rawws.h"
 
-enum { WINDOW = 8, PAYLOAD = 1000, HEAD = 4, QUEUE_MAX_BYTES = 262144, SAMPLES_MAX = 1 << 22 };
+enum { WINDOW = 8, PAYLOAD = 4000, HEAD = 4, QUEUE_MAX_BYTES = 262144, SAMPLES_MAX = 1 << 22 };
 
 /* ---- the server ---- */
 
@@ -109,7 +109,7 @@ static void take_frame(struct reader *r)
 
 static void read_some(struct reader *r)
 {
-    uint8_t bytes[16384];
+    uint8_t bytes[65536];
     const ssize_t n = recv(r->fd, bytes, sizeof bytes, MSG_DONTWAIT);
 
     if (n <= 0) {

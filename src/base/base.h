@@ -38,7 +38,7 @@
 #define LN_HOT                           __attribute__((hot))
 #define LN_COLD                          __attribute__((cold))
 #define LN_INLINE                        static inline __attribute__((always_inline))
-#define LN_PRINTF(format, first)         __attribute__((format(printf, format, first)))
+#define LN_PRINTF(text, first)           __attribute__((format(printf, text, first)))
 #define LN_NODISCARD                     __attribute__((warn_unused_result))
 #define LN_TARGET(isa)                   __attribute__((target(isa))) /* compiled for a processor that has `isa` */
 #define LN_BEFORE_MAIN                   __attribute__((constructor))

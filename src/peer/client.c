@@ -164,7 +164,8 @@ static void on_gone(ln_conn *c, void *attachment)
     ln_client *const k = LN_CONTAINER_OF(ln_conn_home(c), ln_client, home);
     (void)attachment;
 
-    LN_ASSERT(k->conn == c);
+    if (k->conn != c)
+        return; /* the client was freed inside on_close */
     k->conn = NULL;
     if (k->ending != NULL)
         ln_conn_drop(k->ending, 0); /* one may linger, not a row of them */

@@ -119,7 +119,7 @@ void ln_site_init(ln_site *site, ln_home *home, const ln_plan *plan, ln_ws_role 
                    .message_ms = LN_DEFAULT_MESSAGE_MS,
                    .close_wait_ms = o->close_wait_ms,
                    .deflate_min_bytes = o->deflate_min_bytes,
-                   .pool = &home->loop->pool,
+                   .pool = home->loop == NULL ? NULL : &home->loop->pool, /* an endpoint brings its own */
                    .alloc = home->alloc,
                    .scratch = &home->scratch,
                    .mask_key = ln_home_mask_key,

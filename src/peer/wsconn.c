@@ -70,8 +70,10 @@ void ln_conn_free(ln_conn *c)
 
     LN_ASSERT(!(c->flags & LN_CONN_ANNOUNCED));
     ln_timer_clear(&home->loop->wheel, &c->timer);
-    if (c->ws.config == NULL)
+    if (c->ws.config == NULL) {
         ln_exchange_free(c->of.http);
+        ln_chain_fini(&c->ws.out, &home->loop->pool); /* an answer, or a client's request, that was not taken */
+    }
     ln_uncount(&home->counters.queued_bytes, c->accounted_bytes);
     ln_ws_fini(&c->ws);
     free_more(c, home->alloc);

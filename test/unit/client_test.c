@@ -486,7 +486,7 @@ static void it_returns_when_the_server_does(void **state)
 static void wrong_arguments_are_errors(void **state)
 {
     rig *const r = *state;
-    static const char *const urls[] = {"",           "http://h/",  "ws://",           "ws:///x",      "ws://h:0/x", "ws://h:65536/",
+    static const char *const urls[] = {"",           "ftp://h/",   "ws://",           "ws:///x",      "ws://h:0/x", "ws://h:65536/",
                                        "ws://h/#f",  "ws://h/a b", "ws://h/\r\nX: y", "ws://[::1/x", "ws://u:p@h/"};
     static const ln_client_header bad[] = {{"Host", "x"},       {"Upgrade", "x"},       {"Sec-WebSocket-Key", "x"},
                                            {"connection", "x"}, {"X", "a\r\nY: z"},     {"X Y", "z"},
@@ -528,8 +528,8 @@ static void answers_that_are_not_ours_fail(void **state)
          "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
          LN_ERR_HANDSHAKE, 101},
         {"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", LN_ERR_HANDSHAKE, 101},
-        {"SSH-2.0-OpenSSH_9.2\r\n", LN_ERR_HANDSHAKE, 0},
-        {"\x16\x03\x01", LN_ERR_HANDSHAKE, 0},
+        {"SSH-2.0-OpenSSH_9.2\r\n\r\n", LN_ERR_HANDSHAKE, 0},
+        {"HTTP/1.1 101 S\r\nA B: c\r\n\r\n", LN_ERR_HANDSHAKE, 0},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

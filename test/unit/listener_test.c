@@ -597,12 +597,14 @@ static int time_recovery(enum ln_io io)
         return 1;
     open_door(&d, loop, try_listen("127.0.0.1:0", false));
     const ln_address self = address_of(&d);
+    /* Nobody is let in until there are clients, and every other descriptor is taken. */
+    ln_sock_pause(&d.listener.sock);
     kit_rest(loop);
-    /* Clients, then every other descriptor there is. */
     while (count < 20)
         clients[count++] = connect_to(&self);
     for (int fd; (fd = dup(clients[0])) >= 0;)
         taken[taken_count++] = fd;
+    ln_sock_resume(&d.listener.sock);
     const unsigned accepted = d.accepted;
     const uint64_t begin_ms = kit_now_ms();
     while (kit_now_ms() - begin_ms < 250) {
