@@ -45,11 +45,12 @@ function(linnet_register test seconds environment)
                                           ENVIRONMENT "${TEST_ENVIRONMENT};${environment}")
 endfunction()
 
-# A program that names a header with a loop behind it runs once per back end, unless it goes through them by itself.
+# A program that names a header with a loop behind it runs once per back end, unless it goes through them by itself or
+# says that it does not matter: "back end: any".
 function(linnet_uses_loop source result)
   file(STRINGS ${source} lines REGEX "#include (\"(net|peer|dialect)/|<linnet/(client|linnet|loop|rooms|server|topic)\\.h)")
   list(FILTER lines EXCLUDE REGEX "net/(address|folder|log|mail|random|thread|timer)\\.h")
-  file(STRINGS ${source} choices REGEX "LN_IO_URING|loop_kit\\.h")
+  file(STRINGS ${source} choices REGEX "LN_IO_URING|loop_kit\\.h|back end: any")
   if(choices)
     set(lines "")
   endif()

@@ -100,7 +100,7 @@ LN_API size_t ln_endpoint_queued(const ln_endpoint *endpoint);
 LN_API uint64_t ln_endpoint_deadline(const ln_endpoint *endpoint);
 LN_API void ln_endpoint_tick(ln_endpoint *endpoint, uint64_t now_ms);
 
-/* The transport has ended; the last event follows unless it was given. */
+/* The transport has ended; the last event follows unless it was given. Take what next() has first: it is lost else. */
 LN_API void ln_endpoint_eof(ln_endpoint *endpoint);
 
 #ifdef __cplusplus

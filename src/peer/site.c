@@ -34,7 +34,8 @@ static int settle_options(ln_ws_options *o)
         {"DEFLATE_MIN_BYTES", &o->deflate_min_bytes},
     };
     const bool is_frame_open = o->frame_max_bytes == 0;
-    const bool is_water_open = o->high_water_bytes == 0 && o->low_water_bytes == 0;
+    const bool is_high_open = o->high_water_bytes == 0;
+    const bool is_low_open = o->low_water_bytes == 0;
 
     const int rc = settle(list, LN_ARRAY_SIZE(list));
     if (rc < 0)
@@ -42,10 +43,10 @@ static int settle_options(ln_ws_options *o)
     /* Defaults that depend on what was set: they must not contradict it. */
     if (is_frame_open)
         o->frame_max_bytes = o->message_max_bytes;
-    if (is_water_open && o->high_water_bytes > o->queue_max_bytes) {
+    if (is_high_open && o->high_water_bytes > o->queue_max_bytes)
         o->high_water_bytes = o->queue_max_bytes;
-        o->low_water_bytes = o->queue_max_bytes / 4;
-    }
+    if (is_low_open && o->low_water_bytes > o->high_water_bytes / 4)
+        o->low_water_bytes = o->high_water_bytes / 4;
     return o->low_water_bytes <= o->high_water_bytes && o->high_water_bytes <= o->queue_max_bytes ? 0
                                                                                                   : LN_ERR_INVALID;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* How many connections the system keeps for a listening socket: what we ask for, or what its administrator allows. */
+/*
+ * How many connections the system keeps for a listening socket: what we ask for, or what its administrator allows.
+ * No loop runs here; back end: any.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1529,7 +1529,8 @@ static void an_idle_session_keeps_no_buffer(void **state)
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     for (unsigned i = 0; i < SESSIONS; i++)
         ln_stream_close(&ends[i].stream);
-    test_rest(loop);
+    for (unsigned i = 0; i < SESSIONS; i++)
+        test_until(loop, ends[i].closes == 1);
     free(ends);
     close(until[0]);
     ln_loop_free(loop);
