@@ -79,7 +79,7 @@ static void number_and_bytes_are_bounded(void **state)
 {
     (void)state;
     static const char bytes[LN_META_BYTES_MAX + 1];
-    char key[8];
+    char key[16];
     ln_meta *list = NULL;
 
     for (int i = 0; i < LN_META_KEYS_MAX; i++) {

@@ -5,6 +5,7 @@
  *     slow.test   waits for the gate      many.test   twenty addresses      none.test   no such name
  *     unix.test   nothing we can use      other names ending in .test: 192.0.2.1
  */
+/* back end: any */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1041,12 +1041,22 @@ static void aborted_with_output(ws_bench *b)
     ln_ws_abort(&b->ws);
 }
 
+static void ended(ws_bench *b)
+{
+    ln_ws_eof(&b->ws);
+}
+
+static void failed_by_us(ws_bench *b)
+{
+    ln_ws_fail(&b->ws, 1008, "no");
+}
+
 static void ending_gives_all_memory_back_in_every_state(void **state)
 {
     (void)state;
     static stage *const stages[] = {
         at_begin,    in_header, in_payload,         in_message, in_compressed_message, in_ping, with_event_waiting, with_event_given,
-        with_output, closing,   closing_in_message, failed,     closed,                with_pong_waiting, aborted_with_output,
+        with_output, closing,   closing_in_message, failed,     closed,                with_pong_waiting, aborted_with_output,  ended,   failed_by_us,
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(stages); i++) {
         for (int is_streaming = 0; is_streaming < 2; is_streaming++) {
@@ -1059,6 +1069,26 @@ static void ending_gives_all_memory_back_in_every_state(void **state)
             ln_ws_fini(&b.ws); /* once more does no harm */
             ws_bench_fini(&b);
         }
+    }
+}
+
+/* A closing connection may linger: what it was receiving is not kept for that. */
+static void a_message_that_will_not_be_whole_is_given_back_with_the_end(void **state)
+{
+    (void)state;
+    static uint8_t large[100000];
+    static stage *const ends[] = {closed, failed_by_us, ended, aborted_with_output};
+    for (size_t i = 0; i < LN_ARRAY_SIZE(ends); i++) {
+        ws_bench b;
+        ws_bench_init(&b, LN_WS_CLIENT);
+        ws_bench_open(&b, NULL);
+        assert_int_equal(ws_bench_frame(&b, 0x02, large, sizeof large), 0);
+        assert_true(ws_bench_memory(&b) > sizeof large);
+        ends[i](&b);
+        ws_bench_take(&b);
+        ws_bench_assert_closed(&b, b.last.code, i == 0);
+        assert_true(ws_bench_memory(&b) < 8192); /* output, the reason */
+        ws_bench_fini(&b);
     }
 }
 
@@ -1221,6 +1251,7 @@ int main(void)
         cmocka_unit_test(a_reason_that_finds_no_place_is_left_out),
         cmocka_unit_test(receiving_is_known_from_the_first_byte_to_the_last),
         cmocka_unit_test(ending_gives_all_memory_back_in_every_state),
+        cmocka_unit_test(a_message_that_will_not_be_whole_is_given_back_with_the_end),
         cmocka_unit_test(ending_a_machine_that_never_began_does_nothing),
         cmocka_unit_test(an_idle_machine_holds_no_memory),
         cmocka_unit_test(whole_small_messages_need_no_memory_at_all),
