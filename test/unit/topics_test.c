@@ -356,7 +356,7 @@ static void bad_and_reserved_names_are_refused(void **state)
     char text[300] = "s ", name[257];
     const int fd = join(w, "/t", "");
     static const char *const bad[] = {"s ", "s a\tb", "s $linnet.", "s $linnet.presence.default", "p $linnet.x y",
-                                      "o $linnet.x y", "p  y", "p a\x7f" "b y"};
+                                      "o $linnet.x y", "p  y", "p a\177b y"};
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(order(fd, bad[i]).rc, LN_ERR_INVALID);
