@@ -4,10 +4,11 @@
  *
  *     drill_fanout [READERS [SECONDS]]        default 1000 30
  *
- * A server of its own (one worker, /room: subscribe and publish), READERS subscribers in this process, and a publisher
- * that always has a window of messages under way. Twice: without the slow reader, then with it. Checked for every fast
- * reader: each publication once and in order. Printed: deliveries, p50 and p99 from publication to receipt, the server's
- * memory, and what the application was told about the slow one. Exit 1 if a promise is broken.
+ * A server of its own (one worker, /room: subscribe and publish), READERS subscribers in this
+ * process, and a publisher that always has a window of messages under way. Twice: without the slow
+ * reader, then with it. Checked for every fast reader: each publication once and in order. Printed:
+ * deliveries, p50 and p99 from publication to receipt, the server's memory, and what the
+ * application was told about the slow one. Exit 1 if a promise is broken.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -177,15 +178,16 @@ static struct outcome run(int publisher, int ep, double seconds, uint32_t *seque
             read_some(events[i].data.ptr);
     }
     qsort(samples, sample_count, sizeof *samples, compare);
-    return (struct outcome){.deliveries = (double)(*sequence - first) * reader_count / (rawws_now() - begin),
+    return (struct outcome){.deliveries =
+                                (double)(*sequence - first) * reader_count / (rawws_now() - begin),
                             .p50 = samples[sample_count / 2],
                             .p99 = samples[sample_count * 99 / 100]};
 }
 
 static void print(const char *what, struct outcome o, long memory)
 {
-    printf("%-24s %9.0f deliveries/s   p50 %7.0f us   p99 %7.0f us   server memory %5.1f MiB\n", what, o.deliveries,
-           o.p50, o.p99, (double)memory / 1048576);
+    printf("%-24s %9.0f deliveries/s   p50 %7.0f us   p99 %7.0f us   server memory %5.1f MiB\n",
+           what, o.deliveries, o.p50, o.p99, (double)memory / 1048576);
     fflush(stdout);
 }
 
@@ -234,9 +236,10 @@ int main(int argc, char **argv)
     if (read(from_server[0], report, sizeof report) != sizeof report)
         rawws_fail("no report");
     waitpid(pid, &status, 0);
-    printf("dropped for the slow one: %llu counted, %llu told to the application\n", (unsigned long long)report[0],
-           (unsigned long long)report[1]);
+    printf("dropped for the slow one: %llu counted, %llu told to the application\n",
+           (unsigned long long)report[0], (unsigned long long)report[1]);
     const int is_good = after.p99 <= 2 * before.p99 && report[0] > 0 && report[0] == report[1];
-    printf("p99 with the slow reader: %.2f x without: %s\n", after.p99 / before.p99, is_good ? "good" : "NOT GOOD");
+    printf("p99 with the slow reader: %.2f x without: %s\n", after.p99 / before.p99,
+           is_good ? "good" : "NOT GOOD");
     return is_good ? 0 : 1;
 }

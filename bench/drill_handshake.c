@@ -4,12 +4,14 @@
  *
  *     drill_handshake [ATTACKERS [SECONDS]]        default 18000 15
  *
- * Slow handshakes: ATTACKERS connections send one byte of a request every 400 ms; each that is cut off comes again. All
- * the while an honest client connects, upgrades, gets an echo and leaves, over and over. Checked: its p99 stays below
- * 100 ms and every attacker is gone 5.0 s +- 0.5 s after it came.
+ * Slow handshakes: ATTACKERS connections send one byte of a request every 400 ms; each that is cut
+ * off comes again. All the while an honest client connects, upgrades, gets an echo and leaves, over
+ * and over. Checked: its p99 stays below 100 ms and every attacker is gone 5.0 s +- 0.5 s after it
+ * came.
  *
- * No descriptors: a server that may have 64 of them gets 200 connections. Checked over ten seconds: less than 2 % of a
- * processor, its connections still answer, and within 150 ms of a descriptor becoming free a new one is served.
+ * No descriptors: a server that may have 64 of them gets 200 connections. Checked over ten seconds:
+ * less than 2 % of a processor, its connections still answer, and within 150 ms of a descriptor
+ * becoming free a new one is served.
  *
  * Exit 1 if a check fails.
  */
@@ -39,7 +41,8 @@ static void check(int is_good, const char *what)
 
 static void rest(double seconds)
 {
-    const struct timespec t = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    const struct timespec t = {.tv_sec = (time_t)seconds,
+                               .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
     nanosleep(&t, NULL);
 }
 
@@ -60,7 +63,8 @@ static void echo(ln_conn *c, const ln_message *m, void *user)
     ln_conn_send(c, m->kind, m->data);
 }
 
-/* A server in a process of its own, with at most `descriptors` of them (0 = as many as there are); its port in *port. */
+/* A server in a process of its own, with at most `descriptors` of them (0 = as many as there are);
+ * its port in *port. */
 static pid_t start_server(rlim_t descriptors, int *port)
 {
     const ln_ws_handlers handlers = {.on_message = echo};
@@ -111,7 +115,8 @@ static int does_echo(int fd)
 
     if (send(fd, frame, rawws_frame(frame, 0x82, "ping", 4), MSG_NOSIGNAL) < 0)
         return 0;
-    return recv(fd, reply, sizeof reply, MSG_WAITALL) == sizeof reply && memcmp(reply + 2, "ping", 4) == 0;
+    return recv(fd, reply, sizeof reply, MSG_WAITALL) == sizeof reply &&
+           memcmp(reply + 2, "ping", 4) == 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -165,12 +170,14 @@ static void attack(struct attacker *a, int port, int number)
 /* One byte more; a new connection if the old one has been ended. */
 static void advance(struct attacker *a, int port, int number)
 {
-    static const char request[] = "GET /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: very very very very very very very slow";
+    static const char request[] =
+        "GET /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: very very very very very very very slow";
     char end;
 
     const ssize_t got = recv(a->fd, &end, 1, MSG_DONTWAIT);
-    const int is_over = got == 0 || (got < 0 && errno != EAGAIN) ||
-                        send(a->fd, &request[a->sent++ % (int)sizeof request], 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0;
+    const int is_over =
+        got == 0 || (got < 0 && errno != EAGAIN) ||
+        send(a->fd, &request[a->sent++ % (int)sizeof request], 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0;
     if (!is_over)
         return;
     const double lived = rawws_now() - a->since;
@@ -212,11 +219,14 @@ static void slow_handshakes(int count, double seconds)
     if (read(pipe_fds[0], result, sizeof result) != sizeof result)
         rawws_fail("the honest client failed");
     waitpid(honest, NULL, 0);
-    printf("%d slow handshakes for %.0f s: %ld cut off after %.2f to %.2f s; server %.0f %% of a processor, %.1f MiB\n",
+    printf("%d slow handshakes for %.0f s: %ld cut off after %.2f to %.2f s; server %.0f %% of a "
+           "processor, %.1f MiB\n",
            count, seconds, cut_off, shortest, longest, cpu * 100, (double)memory / 1048576);
-    snprintf(text, sizeof text, "honest clients: %.0f visits, p99 %.1f ms, wanted below 100", result[1], result[0]);
+    snprintf(text, sizeof text, "honest clients: %.0f visits, p99 %.1f ms, wanted below 100",
+             result[1], result[0]);
     check(result[0] < 100, text);
-    snprintf(text, sizeof text, "attackers gone at the deadline of 5 s (seen %.1f s late at the most: our rounds)",
+    snprintf(text, sizeof text,
+             "attackers gone at the deadline of 5 s (seen %.1f s late at the most: our rounds)",
              0.4 + slowest_round);
     check(cut_off > 0 && shortest > 4.75 && longest < 5.25 + 0.4 + slowest_round, text);
     for (int i = 0; i < count; i++)
@@ -258,15 +268,18 @@ static void no_descriptors(void)
     double took = 0;
     do { /* whoever is shed meanwhile tries again, as a client would */
         const int fd = rawws_connect(port, 1);
-        const char request[] = "GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        const char request[] =
+            "GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
         char answer[13] = "";
-        if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) > 0 && recv(fd, answer, 12, MSG_WAITALL) == 12 &&
-            strcmp(answer, "HTTP/1.1 101") == 0)
+        if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) > 0 &&
+            recv(fd, answer, 12, MSG_WAITALL) == 12 && strcmp(answer, "HTTP/1.1 101") == 0)
             took = rawws_now() - begin;
         close(fd);
     } while (took == 0 && rawws_now() - begin < 5);
-    snprintf(text, sizeof text, "a new connection is served %.0f ms after descriptors became free, wanted 150", took * 1e3);
+    snprintf(text, sizeof text,
+             "a new connection is served %.0f ms after descriptors became free, wanted 150",
+             took * 1e3);
     check(took > 0 && took < 0.15, text);
     stop_server(pid);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * drill_threads - threads that send, publish and close by id against connections that come and go; meant for a build
- * with the thread sanitizer.
+ * drill_threads - threads that send, publish and close by id against connections that come and go;
+ * meant for a build with the thread sanitizer.
  *
  *     drill_threads [SECONDS [CONNS [THREADS]]]        default 30 1000 8
  *
- * The peers live in a process of their own: each connects, reads for a while, breaks off or is closed, and comes again.
- * Checked: every connection that opened has had on_close exactly once, stale ids are errors, and the server stops
- * cleanly. Prints the counts; exit 1 if they do not agree.
+ * The peers live in a process of their own: each connects, reads for a while, breaks off or is
+ * closed, and comes again. Checked: every connection that opened has had on_close exactly once,
+ * stale ids are errors, and the server stops cleanly. Prints the counts; exit 1 if they do not
+ * agree.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,8 @@
 enum { IDS = 4096 };
 
 static ln_server *server;
-static _Atomic ln_conn_id ids[IDS]; /* some of the connections that are open, or were a moment ago */
+/* some of the connections that are open, or were a moment ago */
+static _Atomic ln_conn_id ids[IDS];
 static atomic_ulong opened, closed, twice, sent, published, closes, stale, refused;
 static atomic_bool is_over;
 
@@ -96,7 +98,8 @@ static void *trouble(void *arg)
             nanosleep(&moment, NULL);
             break;
         case 1:
-            count(ln_publish(server, topic_of((unsigned)rand_r(&seed)), LN_TEXT, LN_SPAN("news")), &published);
+            count(ln_publish(server, topic_of((unsigned)rand_r(&seed)), LN_TEXT, LN_SPAN("news")),
+                  &published);
             nanosleep(&moment, NULL);
             break;
         case 2:
@@ -119,7 +122,8 @@ static int reconnect(int port, int ep, int number)
     const int fd = rawws_connect(port, number);
 
     rawws_shake(fd, "/");
-    if (send(fd, frame, rawws_frame(frame, 0x82, hello, 1), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
+    if (send(fd, frame, rawws_frame(frame, 0x82, hello, 1), MSG_NOSIGNAL) < 0 && errno != EPIPE &&
+        errno != ECONNRESET)
         rawws_fail("send");
     struct epoll_event e = {.events = EPOLLIN, .data.u32 = (uint32_t)number};
     epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e);
@@ -146,7 +150,8 @@ static _Noreturn void be_peers(int port, int conns, int stop_fd)
             const ssize_t got = recv(fds[k], bytes, sizeof bytes, MSG_DONTWAIT);
             if (got > 0 && rand_r(&seed) % 200 != 0)
                 continue;
-            close(fds[k]); /* breaks off, or has been closed: a frame of close is as good as none here */
+            /* breaks off, or has been closed: a frame of close is as good as none here */
+            close(fds[k]);
             fds[k] = reconnect(port, ep, k);
         }
     }
@@ -159,7 +164,8 @@ int main(int argc, char **argv)
     const int conns = argc > 2 ? atoi(argv[2]) : 1000;
     const int threads = argc > 3 ? atoi(argv[3]) : 8;
     const ln_server_options options = {.workers = 2, .drain_ms = 2000};
-    const ln_ws_handlers handlers = {.on_open = on_open, .on_message = on_message, .on_close = on_close};
+    const ln_ws_handlers handlers = {
+        .on_open = on_open, .on_message = on_message, .on_close = on_close};
     const struct timespec moment = {.tv_nsec = 50000000};
     pthread_t list[64];
     int stop[2], port_pipe[2], port, status;
@@ -192,9 +198,11 @@ int main(int argc, char **argv)
     ln_server_stop(server);
     ln_server_join(server);
     ln_server_free(server);
-    printf("opened %lu, closed %lu, twice %lu; sent %lu, published %lu, closes %lu, stale ids %lu, refused %lu\n", opened,
-           closed, twice, sent, published, closes, stale, refused);
-    return opened == closed && twice == 0 && opened > (unsigned long)conns && WIFEXITED(status) && WEXITSTATUS(status) == 0
+    printf("opened %lu, closed %lu, twice %lu; sent %lu, published %lu, closes %lu, stale ids %lu, "
+           "refused %lu\n",
+           opened, closed, twice, sent, published, closes, stale, refused);
+    return opened == closed && twice == 0 && opened > (unsigned long)conns && WIFEXITED(status) &&
+                   WEXITSTATUS(status) == 0
                ? 0
                : 1;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * echo_load - loads an echo server with messages in flight, verifies every byte that comes back, and tells what a
- * message costs the server's processor.
+ * echo_load - loads an echo server with messages in flight, verifies every byte that comes back,
+ * and tells what a message costs the server's processor.
  *
  *     echo_load PORT PID CONNS DEPTH SIZE SECONDS
  *
- * Closed loop: each connection sends DEPTH messages in one write and the next DEPTH when all of them are back. The
- * server's time is user + system from /proc/PID/stat, without the first tenth of the run. Prints one line:
+ * Closed loop: each connection sends DEPTH messages in one write and the next DEPTH when all of
+ * them are back. The server's time is user + system from /proc/PID/stat, without the first tenth of
+ * the run. Prints one line:
  *     messages/s  server_us_per_message  messages
  */
 #include <errno.h>
@@ -54,8 +55,8 @@ static double cpu_of(int pid)
     }
     fclose(f);
     const char *const fields = strrchr(line, ')');
-    if (fields == NULL ||
-        sscanf(fields + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+    if (fields == NULL || sscanf(fields + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+                                 &user, &system) != 2)
         exit(1);
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -108,10 +109,12 @@ static void fail(const char *what)
 
 static void open_conn(struct conn *c, int port, int ep)
 {
-    static const char head[] = "GET /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-    const struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    static const char head[] =
+        "GET /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const int on = 1;
     char answer[1024];
     size_t got = 0;
@@ -143,7 +146,8 @@ static void want_out(struct conn *c, int ep, int wants)
 
 static void push(struct conn *c, int ep, int was_waiting)
 {
-    const ssize_t n = send(c->fd, request + c->sent, request_size - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t n =
+        send(c->fd, request + c->sent, request_size - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN)
         fail("send");
     c->sent += n > 0 ? (size_t)n : 0;
@@ -214,6 +218,7 @@ int main(int argc, char **argv)
     const double cpu = cpu_of(pid), begin = now();
     const long messages = run(ep, begin + seconds * 0.9) * depth;
     const double took = now() - begin;
-    printf("%.0f %.4f %ld\n", (double)messages / took, (cpu_of(pid) - cpu) * 1e6 / (double)messages, messages);
+    printf("%.0f %.4f %ld\n", (double)messages / took, (cpu_of(pid) - cpu) * 1e6 / (double)messages,
+           messages);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * floor - what the floor programs share: the least a server has to do to a client's bytes to echo them as WebSocket
- * frames. No checks, no limits, no close handshake: a yardstick, not a server.
+ * floor - what the floor programs share: the least a server has to do to a client's bytes to echo
+ * them as WebSocket frames. No checks, no limits, no close handshake: a yardstick, not a server.
  */
 #ifndef FLOOR_H
 #define FLOOR_H
@@ -23,17 +23,18 @@ enum { FLOOR_BUFFER = 65536, FLOOR_HEAD = 2048 };
 /* One connection's place in the byte stream. */
 struct floor_conn {
     int fd;
-    int is_open;       /* the handshake is done */
-    int is_fanout;     /* its path is not /echo: what one says goes to all of them */
-    uint64_t left;     /* payload bytes of the current frame still to come */
-    uint8_t mask[4];   /* rotated, so that the next byte takes mask[0] */
-    uint8_t head[14];  /* a header that came in pieces */
+    int is_open;      /* the handshake is done */
+    int is_fanout;    /* its path is not /echo: what one says goes to all of them */
+    uint64_t left;    /* payload bytes of the current frame still to come */
+    uint8_t mask[4];  /* rotated, so that the next byte takes mask[0] */
+    uint8_t head[14]; /* a header that came in pieces */
     int head_size;
     char request[FLOOR_HEAD];
     int request_size;
 };
 
-/* Size of the header that begins here, 0 if it is not complete. Clients' frames only: always masked. */
+/* Size of the header that begins here, 0 if it is not complete. Clients' frames only: always
+ * masked. */
 static inline int floor_head_size(const uint8_t *p, size_t n)
 {
     if (n < 2)
@@ -120,7 +121,8 @@ static inline size_t floor_pump(struct floor_conn *c, const uint8_t *from, size_
     return out;
 }
 
-/* Collects the request; the 101 into `to` when it is complete. Its size, 0 if more is needed, -1 if it is hopeless. */
+/* Collects the request; the 101 into `to` when it is complete. Its size, 0 if more is needed, -1 if
+ * it is hopeless. */
 static inline int floor_shake(struct floor_conn *c, const uint8_t *from, size_t n, char *to)
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -145,16 +147,18 @@ static inline int floor_shake(struct floor_conn *c, const uint8_t *from, size_t 
     EVP_EncodeBlock(accept, digest, 20);
     c->is_open = 1;
     c->is_fanout = strncmp(c->request, "GET /echo", 9) != 0;
-    return sprintf(to,
-                   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                   "Sec-WebSocket-Accept: %s\r\n\r\n",
-                   accept);
+    return sprintf(
+        to,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Accept: %s\r\n\r\n",
+        accept);
 }
 
 static inline int floor_listen(int port)
 {
-    const struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)port),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const int on = 1;
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * floor_epoll - the smallest epoll server that echoes WebSocket frames: one receive and one send a turn and connection.
+ * floor_epoll - the smallest epoll server that echoes WebSocket frames: one receive and one send a
+ * turn and connection.
  *
  *     floor_epoll PORT
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * floor_uring - the smallest io_uring server that echoes WebSocket frames: multishot accept and receive, provided
- * buffers, one io_uring_enter a turn.
+ * floor_uring - the smallest io_uring server that echoes WebSocket frames: multishot accept and
+ * receive, provided buffers, one io_uring_enter a turn.
  *
  *     floor_uring PORT
  */
@@ -135,7 +135,8 @@ static void on_recv(struct conn *c, const struct io_uring_cqe *cqe)
         const int id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
         uint8_t *const bytes = memory + (size_t)id * BUFFER_BYTES;
         answer(c, bytes, (size_t)cqe->res);
-        io_uring_buf_ring_add(buffers, bytes, BUFFER_BYTES, (unsigned short)id, io_uring_buf_ring_mask(BUFFERS), 0);
+        io_uring_buf_ring_add(buffers, bytes, BUFFER_BYTES, (unsigned short)id,
+                              io_uring_buf_ring_mask(BUFFERS), 0);
         io_uring_buf_ring_advance(buffers, 1);
     } else if (cqe->res != -ENOBUFS) {
         c->is_gone = 1;
@@ -170,8 +171,8 @@ static void make_buffers(void)
     }
     io_uring_buf_ring_init(buffers);
     for (int i = 0; i < BUFFERS; i++)
-        io_uring_buf_ring_add(buffers, memory + (size_t)i * BUFFER_BYTES, BUFFER_BYTES, (unsigned short)i,
-                              io_uring_buf_ring_mask(BUFFERS), i);
+        io_uring_buf_ring_add(buffers, memory + (size_t)i * BUFFER_BYTES, BUFFER_BYTES,
+                              (unsigned short)i, io_uring_buf_ring_mask(BUFFERS), i);
     io_uring_buf_ring_advance(buffers, BUFFERS);
 }
 
@@ -193,7 +194,8 @@ int main(int argc, char **argv)
         unsigned head, seen = 0;
 
         io_uring_submit_and_wait(&ring, 1);
-        io_uring_for_each_cqe(&ring, head, cqe) {
+        io_uring_for_each_cqe(&ring, head, cqe)
+        {
             struct conn *const c = (struct conn *)(uintptr_t)(cqe->user_data & ~UINT64_C(3));
             const int what = (int)(cqe->user_data & 3);
             seen++;

@@ -4,8 +4,10 @@
  *
  *     idle PORT PID CONNS PATH [tls]
  *
- * Opens CONNS connections to ws://127.0.0.1:PORT/PATH ("{i}" in PATH is the connection's number), waits for the server to
- * settle, compares its anonymous memory (/proc/PID/smaps_rollup) with what it was before, then sends one ping on each and
+ * Opens CONNS connections to ws://127.0.0.1:PORT/PATH ("{i}" in PATH is the connection's number),
+ * waits for the server to
+ * settle, compares its anonymous memory (/proc/PID/smaps_rollup) with what it was before, then
+ * sends one ping on each and
  * wants the pong. Prints: connections  bytes_per_connection  answered
  */
 #include <errno.h>
@@ -52,7 +54,8 @@ static long memory_of(int pid)
 
 static void put(struct conn *c, const void *bytes, size_t n)
 {
-    const ssize_t rc = c->ssl != NULL ? SSL_write(c->ssl, bytes, (int)n) : send(c->fd, bytes, n, MSG_NOSIGNAL);
+    const ssize_t rc =
+        c->ssl != NULL ? SSL_write(c->ssl, bytes, (int)n) : send(c->fd, bytes, n, MSG_NOSIGNAL);
     if (rc != (ssize_t)n)
         fail("send");
 }
@@ -68,9 +71,11 @@ static size_t take(struct conn *c, void *bytes, size_t n)
 static void connect_one(struct conn *c, int port, int number)
 {
     /* 28,000 local ports for each source address: spread over several of them. */
-    const struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000002u + (uint32_t)number % 8)};
-    const struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in from = {.sin_family = AF_INET,
+                                     .sin_addr.s_addr = htonl(0x7f000002u + (uint32_t)number % 8)};
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (c->fd < 0 || bind(c->fd, (const struct sockaddr *)&from, sizeof from) < 0 ||
@@ -94,10 +99,11 @@ static void shake(struct conn *c, const char *path, int number)
         snprintf(target, sizeof target, "%.*s%d%s", (int)(hole - path), path, number, hole + 3);
     else
         snprintf(target, sizeof target, "%s", path);
-    const int n = snprintf(head, sizeof head,
-                           "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                           target);
+    const int n = snprintf(
+        head, sizeof head,
+        "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        target);
     put(c, head, (size_t)n);
     do {
         got += take(c, answer + got, sizeof answer - 1 - got);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * utf8_exhaustive - all 2^32 sequences of four bytes: every variant of utf8 against the scalar reference.
+ * utf8_exhaustive - all 2^32 sequences of four bytes: every variant of utf8 against the scalar
+ * reference.
  *
  *     utf8_exhaustive [THREADS]
  *
- * No decision of a validator looks at more than four bytes. Each sequence is given alone, and to the vector variants
- * also inside 64 bytes of ASCII where it straddles the border of 16 and of 32 bytes, and at the end of the block after
- * half a code point. Prints one line per variant and, last, "N sequences, 0 disagreements"; exit status 1 if there were
- * some.
+ * No decision of a validator looks at more than four bytes. Each sequence is given alone, and to
+ * the vector variants also inside 64 bytes of ASCII where it straddles the border of 16 and of 32
+ * bytes, and at the end of the block after half a code point. Prints one line per variant and,
+ * last, "N sequences, 0 disagreements"; exit status 1 if there were some.
  */
 #include <inttypes.h>
 #include <pthread.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * chat.c - a room in forty lines: every connection subscribes to a topic, and what one says goes to all.
+ * chat.c - a room in forty lines: every connection subscribes to a topic, and what one says goes to
+ * all.
  *
  *     chat              then, in two terminals: linnet connect ws://127.0.0.1:8080/chat
  */
@@ -14,7 +15,8 @@ static void say(ln_conn *c, const char *what)
 {
     char line[200];
     const ln_span who = ln_conn_remote(c);
-    const int n = snprintf(line, sizeof line, "* %.*s %s", (int)who.size, (const char *)who.data, what);
+    const int n =
+        snprintf(line, sizeof line, "* %.*s %s", (int)who.size, (const char *)who.data, what);
 
     ln_conn_publish_others(c, room, LN_TEXT, (ln_span){line, (size_t)n}, NULL);
 }
@@ -44,7 +46,8 @@ static void on_close(ln_conn *c, const ln_close_info *info, void *user)
 
 int main(int argc, char **argv)
 {
-    const ln_ws_handlers handlers = {.on_open = on_open, .on_message = on_message, .on_close = on_close};
+    const ln_ws_handlers handlers = {
+        .on_open = on_open, .on_message = on_message, .on_close = on_close};
     ln_server *server = ln_server_new(NULL);
 
     ln_server_ws(server, "/chat", &handlers, NULL);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * embed.c - linnet inside somebody else's loop: a WebSocket echo server on poll() and plain sockets.
+ * embed.c - linnet inside somebody else's loop: a WebSocket echo server on poll() and plain
+ * sockets.
  *
- * linnet does no I/O here: it is given the bytes that arrived and gives back the bytes to send. The same works with any
- * loop and any transport, TLS libraries and serial lines included.
+ * linnet does no I/O here: it is given the bytes that arrived and gives back the bytes to send. The
+ * same works with any loop and any transport, TLS libraries and serial lines included.
  *
  *     embed 8081        then: linnet connect ws://127.0.0.1:8081/
  */
@@ -140,7 +141,8 @@ static void turn(void)
             continue;
         }
         /* A peer that does not read its echoes is not read either. */
-        fds[i].events = (short)((queued < QUEUE_MAX_BYTES ? POLLIN : 0) | (queued > 0 ? POLLOUT : 0));
+        fds[i].events =
+            (short)((queued < QUEUE_MAX_BYTES ? POLLIN : 0) | (queued > 0 ? POLLOUT : 0));
     }
     if (fds[0].revents & POLLIN)
         accept_peer();
@@ -149,14 +151,16 @@ static void turn(void)
 int main(int argc, char **argv)
 {
     const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port = htons((uint16_t)(argc > 1 ? atoi(argv[1]) : 8081)),
+                                        .sin_port =
+                                            htons((uint16_t)(argc > 1 ? atoi(argv[1]) : 8081)),
                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const int on = 1;
 
     signal(SIGPIPE, SIG_IGN);
     fds[0] = (struct pollfd){.fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN};
     setsockopt(fds[0].fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fds[0].fd, (const struct sockaddr *)&address, sizeof address) < 0 || listen(fds[0].fd, 100) < 0) {
+    if (bind(fds[0].fd, (const struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(fds[0].fd, 100) < 0) {
         perror("embed");
         return 1;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * roundtrip.c - checks an echo server: messages of every size class, text and binary, whole and in pieces with pings
- * between, and a thousand pings among messages. Says what differs, or "all came back"; exit status 1 or 0.
+ * roundtrip.c - checks an echo server: messages of every size class, text and binary, whole and in
+ * pieces with pings between, and a thousand pings among messages. Says what differs, or "all came
+ * back"; exit status 1 or 0.
  *
  *     roundtrip ws://127.0.0.1:8080/echo
  *     roundtrip --deflate --ca ca.pem wss://localhost:8443/echo
@@ -18,8 +19,8 @@ static const size_t sizes[] = {0, 1, 125, 126, 127, 65535, 65536, 1 << 20, LARGE
 enum { STEPS = 4 * (int)(sizeof sizes / sizeof sizes[0]) }; /* text, binary; whole, in pieces */
 
 static ln_loop *loop;
-static char *payload; /* LARGEST bytes of UTF-8 that is binary just as well */
-static int step;      /* the message under way */
+static char *payload;     /* LARGEST bytes of UTF-8 that is binary just as well */
+static int step;          /* the message under way */
 static int echoes, pongs; /* of the last part */
 static int result = 1;
 
@@ -90,7 +91,8 @@ static void on_message(ln_conn *c, const ln_message *m, void *user)
 {
     (void)user;
     if (step < STEPS) {
-        if (m->kind != step_kind() || m->data.size != step_size() || memcmp(m->data.data, payload, m->data.size) != 0)
+        if (m->kind != step_kind() || m->data.size != step_size() ||
+            memcmp(m->data.data, payload, m->data.size) != 0)
             give_up("what came back is not what was sent");
         step++;
         next(c);
@@ -116,13 +118,15 @@ static void on_close(ln_conn *c, const ln_close_info *info, void *user)
     (void)user;
     if (info->code != 1000 || !info->is_clean) {
         fprintf(stderr, "roundtrip: closed with %u %.*s (%s)\n", info->code, (int)info->reason.size,
-                (const char *)info->reason.data, info->error < 0 ? ln_strerror(info->error) : "no error");
+                (const char *)info->reason.data,
+                info->error < 0 ? ln_strerror(info->error) : "no error");
         result = 1;
     }
     ln_loop_stop(loop);
 }
 
-static void on_failure(ln_client *client, int err, unsigned status, const char *what, int64_t retry_ms, void *user)
+static void on_failure(ln_client *client, int err, unsigned status, const char *what,
+                       int64_t retry_ms, void *user)
 {
     (void)client;
     (void)err;
@@ -134,7 +138,8 @@ static void on_failure(ln_client *client, int err, unsigned status, const char *
 
 static void fill_payload(void)
 {
-    static const char pattern[] = "linnet \xc3\xa4\xe2\x82\xac\xf0\x9f\x90\xa6 "; /* two, three and four bytes */
+    /* two, three and four bytes */
+    static const char pattern[] = "linnet \xc3\xa4\xe2\x82\xac\xf0\x9f\x90\xa6 ";
 
     payload = malloc(LARGEST);
     for (size_t i = 0; i < LARGEST; i++)
@@ -146,14 +151,16 @@ static void fill_payload(void)
     }
 }
 
-/* Letters overwritten in the middle of a code point leave its rest behind: make those plain, too. */
+/* Letters overwritten in the middle of a code point leave its rest behind: make those plain,
+ * too. */
 static void mend_payload(void)
 {
     for (size_t i = 0; i < LARGEST;) {
         const unsigned char c = (unsigned char)payload[i];
         const size_t size = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
         size_t k = 1;
-        while (c >= 0xc0 && k < size && i + k < LARGEST && ((unsigned char)payload[i + k] & 0xc0) == 0x80)
+        while (c >= 0xc0 && k < size && i + k < LARGEST &&
+               ((unsigned char)payload[i + k] & 0xc0) == 0x80)
             k++;
         if (c >= 0x80 && (c < 0xc0 || k < size))
             payload[i] = 'x';
@@ -169,8 +176,10 @@ int main(int argc, char **argv)
     ln_tls_options tls = {.ca_file = NULL};
     ln_client_options options = {.tls = &tls,
                                  .on_failure = on_failure,
-                                 .ws = {.message_max_bytes = LARGEST + 1, .fragments_max = 100000,
-                                        .queue_max_bytes = 4 * LARGEST, .control_per_second = LN_OFF}};
+                                 .ws = {.message_max_bytes = LARGEST + 1,
+                                        .fragments_max = 100000,
+                                        .queue_max_bytes = 4 * LARGEST,
+                                        .control_per_second = LN_OFF}};
     ln_client *client;
     int i = 1;
 

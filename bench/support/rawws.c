@@ -37,7 +37,8 @@ double rawws_cpu(int pid)
         rawws_fail("no such process");
     fclose(f);
     const char *const fields = strrchr(line, ')');
-    if (fields == NULL || sscanf(fields + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+    if (fields == NULL || sscanf(fields + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+                                 &user, &system) != 2)
         rawws_fail("/proc is not as expected");
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -61,8 +62,9 @@ int rawws_connect(int port, int source)
 {
     const struct sockaddr_in from = {.sin_family = AF_INET,
                                      .sin_addr.s_addr = htonl(0x7f000002u + (uint32_t)source % 8)};
-    const struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const int on = 1;
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -78,10 +80,11 @@ void rawws_shake(int fd, const char *path)
     char head[512], answer[2048];
     size_t got = 0;
 
-    const int n = snprintf(head, sizeof head,
-                           "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                           path);
+    const int n = snprintf(
+        head, sizeof head,
+        "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        path);
     if (send(fd, head, (size_t)n, MSG_NOSIGNAL) != n)
         rawws_fail("handshake");
     do { /* byte by byte, so that nothing behind the head is taken */
@@ -89,7 +92,8 @@ void rawws_shake(int fd, const char *path)
             rawws_fail("handshake");
         answer[++got] = '\0';
     } while (got < 4 || memcmp(answer + got - 4, "\r\n\r\n", 4) != 0);
-    if (strncmp(answer, "HTTP/1.1 101", 12) != 0 || strstr(answer, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") == NULL) {
+    if (strncmp(answer, "HTTP/1.1 101", 12) != 0 ||
+        strstr(answer, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") == NULL) {
         fprintf(stderr, "%.60s\n", answer);
         rawws_fail("not a WebSocket answer");
     }

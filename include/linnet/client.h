@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * linnet/client.h - a WebSocket client with the handlers of a server's connection, and with reconnecting.
+ * linnet/client.h - a WebSocket client with the handlers of a server's connection, and with
+ * reconnecting.
  *
- * A client is a wish to be connected. Each attempt that succeeds gives a new ln_conn with its own on_open and on_close;
- * between them the client waits: exponential back-off with full jitter, a random time between 0 and min(max, base * 2^n).
- * All calls on the thread of its loop.
+ * A client is a wish to be connected. Each attempt that succeeds gives a new ln_conn with its own
+ * on_open and on_close; between them the client waits: exponential back-off with full jitter, a
+ * random time between 0 and min(max, base * 2^n). All calls on the thread of its loop.
  */
 #ifndef LINNET_CLIENT_H
 #define LINNET_CLIENT_H
@@ -34,16 +35,19 @@ typedef struct ln_client_options {
     uint32_t reconnect_max_ms;
     uint32_t reconnect_attempts; /* in a row, before it gives up; 0 = no end */
     /*
-     * An attempt failed: LN_ERR_RESOLVE, LN_ERR_CONNECT, LN_ERR_TLS, LN_ERR_TIMEOUT, LN_ERR_HANDSHAKE, LN_ERR_REFUSED
-     * (`status` is the HTTP status, else 0), a sentence about it, and when the next will be made (-1 = never).
+     * An attempt failed: LN_ERR_RESOLVE, LN_ERR_CONNECT, LN_ERR_TLS, LN_ERR_TIMEOUT,
+     * LN_ERR_HANDSHAKE, LN_ERR_REFUSED (`status` is the HTTP status, else 0), a sentence about it,
+     * and when the next will be made (-1 = never).
      */
-    void (*on_failure)(ln_client *client, int err, unsigned status, const char *what, int64_t retry_ms, void *user);
+    void (*on_failure)(ln_client *client, int err, unsigned status, const char *what,
+                       int64_t retry_ms, void *user);
     void *user; /* for on_failure */
 } ln_client_options;
 
 /*
- * Starts connecting to "ws://host[:port]/path?query" or "wss://...", on `loop`, which must outlive the client.
- * Everything is copied. LN_ERR_INVALID (URL, header, subprotocol), LN_ERR_TLS, LN_ERR_NOMEM.
+ * Starts connecting to "ws://host[:port]/path?query" or "wss://...", on `loop`, which must outlive
+ * the client. Everything is copied. LN_ERR_INVALID (URL, header, subprotocol), LN_ERR_TLS,
+ * LN_ERR_NOMEM.
  */
 LN_API int ln_client_new(ln_loop *loop, const char *url, const ln_ws_handlers *handlers,
                          const ln_client_options *options, ln_client **client);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * linnet/http.h - requests: what a route's handler, and a WebSocket endpoint's on_request, is asked to answer.
+ * linnet/http.h - requests: what a route's handler, and a WebSocket endpoint's on_request, is asked
+ * to answer.
  *
- * A request is answered once, at once or later. A handler that returns without having called ln_request_reply() or
- * ln_request_defer() has accepted an upgrade, or, for plain HTTP, gets 500 sent in its name.
- * Spans are borrowed until the request is answered. All calls on the thread of the request's loop.
+ * A request is answered once, at once or later. A handler that returns without having called
+ * ln_request_reply() or ln_request_defer() has accepted an upgrade, or, for plain HTTP, gets 500
+ * sent in its name. Spans are borrowed until the request is answered. All calls on the thread of
+ * the request's loop.
  */
 #ifndef LINNET_HTTP_H
 #define LINNET_HTTP_H
@@ -30,8 +32,9 @@ LN_API ln_span ln_request_path(const ln_request *request);
 LN_API ln_span ln_request_query(const ln_request *request);
 
 /*
- * The first query parameter `name`, percent- and plus-decoded into `buffer` (`size` bytes, NUL-terminated).
- * Its length; LN_ERR_NOT_FOUND; LN_ERR_LIMIT if it does not fit; LN_ERR_INVALID for a broken escape.
+ * The first query parameter `name`, percent- and plus-decoded into `buffer` (`size` bytes,
+ * NUL-terminated). Its length; LN_ERR_NOT_FOUND; LN_ERR_LIMIT if it does not fit; LN_ERR_INVALID
+ * for a broken escape.
  */
 LN_API int ln_request_param(const ln_request *request, const char *name, char *buffer, size_t size);
 
@@ -39,7 +42,8 @@ LN_API int ln_request_param(const ln_request *request, const char *name, char *b
 LN_API ln_span ln_request_header(const ln_request *request, const char *name);
 
 /* Header number `index` in the order received; false past the last. */
-LN_API bool ln_request_header_at(const ln_request *request, size_t index, ln_span *name, ln_span *value);
+LN_API bool ln_request_header_at(const ln_request *request, size_t index, ln_span *name,
+                                 ln_span *value);
 
 /* The whole body; empty for an upgrade. */
 LN_API ln_span ln_request_body(const ln_request *request);
@@ -53,7 +57,8 @@ LN_API bool ln_request_is_tls(const ln_request *request);
 /* The server that received it. */
 LN_API ln_server *ln_request_server(const ln_request *request);
 
-/* Adds a header to the reply, or to the 101. LN_ERR_INVALID for bytes that could break out of the line. */
+/* Adds a header to the reply, or to the 101. LN_ERR_INVALID for bytes that could break out of the
+ * line. */
 LN_API int ln_request_add_header(ln_request *request, const char *name, ln_span value);
 
 /*
@@ -62,13 +67,16 @@ LN_API int ln_request_add_header(ln_request *request, const char *name, ln_span 
  */
 LN_API int ln_request_reply(ln_request *request, unsigned status, const char *type, ln_span body);
 
-/* The answer comes later: the request stays valid until ln_request_reply() or ln_request_accept(), or on_gone. */
-LN_API int ln_request_defer(ln_request *request, void (*on_gone)(ln_request *request, void *user), void *user);
+/* The answer comes later: the request stays valid until ln_request_reply() or ln_request_accept(),
+ * or on_gone. */
+LN_API int ln_request_defer(ln_request *request, void (*on_gone)(ln_request *request, void *user),
+                            void *user);
 
 /* Accepts a deferred upgrade. LN_ERR_STATE when it is not one. */
 LN_API int ln_request_accept(ln_request *request);
 
-/* A pointer of yours that the connection inherits as ln_conn_user(); for on_request to hand on what it found out. */
+/* A pointer of yours that the connection inherits as ln_conn_user(); for on_request to hand on what
+ * it found out. */
 LN_API void ln_request_set_user(ln_request *request, void *user);
 
 #ifdef __cplusplus

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* linnet/linnet.h - everything a program needs: server, client, topics. linnet/endpoint.h is apart, for embedders. */
+/* linnet/linnet.h - everything a program needs: server, client, topics. linnet/endpoint.h is apart,
+ * for embedders. */
 #ifndef LINNET_LINNET_H
 #define LINNET_LINNET_H
 

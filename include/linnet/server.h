@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * linnet/server.h - a server: listeners, routes, workers, and what may be done to its connections from any thread.
+ * linnet/server.h - a server: listeners, routes, workers, and what may be done to its connections
+ * from any thread.
  *
- * Build it up (listen, ws, http, files) before ln_server_run() or ln_server_start(); after that the table of routes is
- * fixed. Each worker is a thread with a loop of its own; a connection belongs to one worker for life.
+ * Build it up (listen, ws, http, files) before ln_server_run() or ln_server_start(); after that the
+ * table of routes is fixed. Each worker is a thread with a loop of its own; a connection belongs to
+ * one worker for life.
  */
 #ifndef LINNET_SERVER_H
 #define LINNET_SERVER_H
@@ -16,10 +18,10 @@ extern "C" {
 #endif
 
 typedef struct ln_server_options {
-    unsigned workers;            /* 0 = 1 */
-    enum ln_io io;               /* back end of every worker's loop */
-    uint32_t connections_max;    /* 0 = default; beyond it upgrades get 503 */
-    uint32_t drain_ms;           /* graceful stop: how long connections may take to say goodbye */
+    unsigned workers;         /* 0 = 1 */
+    enum ln_io io;            /* back end of every worker's loop */
+    uint32_t connections_max; /* 0 = default; beyond it upgrades get 503 */
+    uint32_t drain_ms;        /* graceful stop: how long connections may take to say goodbye */
     uint32_t request_header_max_bytes;
     uint32_t request_body_max_bytes;
     uint32_t http_idle_ms;         /* a kept-alive HTTP connection without a request */
@@ -27,7 +29,8 @@ typedef struct ln_server_options {
     ln_log_hook *log;              /* NULL = standard error */
     void *log_user;
     enum ln_log_level log_level; /* 0 = LN_LOG_INFO */
-    /* Each worker, on its thread, before its first and after its last turn; `worker` counts from 0. */
+    /* Each worker, on its thread, before its first and after its last turn; `worker` counts
+     * from 0. */
     void (*on_worker_start)(ln_server *server, unsigned worker, ln_loop *loop, void *user);
     void (*on_worker_stop)(ln_server *server, unsigned worker, void *user);
     void *user;
@@ -40,9 +43,9 @@ LN_API ln_server *ln_server_new(const ln_server_options *options);
 LN_API void ln_server_free(ln_server *server);
 
 /*
- * Listens on "127.0.0.1:8080", ":8080" (all addresses, v6 and v4), "[::1]:0", "localhost:8080" or "unix:/run/x.sock".
- * With ln_server_listen_tls(), over TLS. The socket is bound at once, so that errors come here:
- * LN_ERR_ADDRESS, LN_ERR_ACCESS, LN_ERR_RESOLVE, LN_ERR_TLS, LN_ERR_LIMIT.
+ * Listens on "127.0.0.1:8080", ":8080" (all addresses, v6 and v4), "[::1]:0", "localhost:8080" or
+ * "unix:/run/x.sock". With ln_server_listen_tls(), over TLS. The socket is bound at once, so that
+ * errors come here: LN_ERR_ADDRESS, LN_ERR_ACCESS, LN_ERR_RESOLVE, LN_ERR_TLS, LN_ERR_LIMIT.
  */
 LN_API int ln_server_listen(ln_server *server, const char *address);
 LN_API int ln_server_listen_tls(ln_server *server, const char *address, const ln_tls_options *tls);
@@ -51,20 +54,24 @@ LN_API int ln_server_listen_tls(ln_server *server, const char *address, const ln
 LN_API int ln_server_port(const ln_server *server, unsigned index);
 
 /*
- * Routes. A path is exact ("/echo"), or a subtree when it ends with a slash ("/files/"); the longest match wins.
- * LN_ERR_EXISTS for the same path and purpose twice; LN_ERR_INVALID, LN_ERR_STATE once it runs.
+ * Routes. A path is exact ("/echo"), or a subtree when it ends with a slash ("/files/"); the
+ * longest match wins. LN_ERR_EXISTS for the same path and purpose twice; LN_ERR_INVALID,
+ * LN_ERR_STATE once it runs.
  */
 LN_API int ln_server_ws(ln_server *server, const char *path, const ln_ws_handlers *handlers,
                         const ln_ws_options *options);
-LN_API int ln_server_http(ln_server *server, const char *path, ln_http_handler *handler, void *user);
+LN_API int ln_server_http(ln_server *server, const char *path, ln_http_handler *handler,
+                          void *user);
 
 /*
- * Serves the files below `directory` at `path`: GET and HEAD, types by extension, ETag and Last-Modified, one Range,
- * index.html for folders; never a file outside of it, a hidden one, or anything but a regular file.
+ * Serves the files below `directory` at `path`: GET and HEAD, types by extension, ETag and
+ * Last-Modified, one Range, index.html for folders; never a file outside of it, a hidden one, or
+ * anything but a regular file.
  */
 LN_API int ln_server_files(ln_server *server, const char *path, const char *directory);
 
-/* Serves until ln_server_stop(), worker 0 on the calling thread. 0 after a graceful stop; else what went wrong. */
+/* Serves until ln_server_stop(), worker 0 on the calling thread. 0 after a graceful stop; else what
+ * went wrong. */
 LN_API int ln_server_run(ln_server *server);
 
 /* The same with all workers on threads of their own, and the wait for them. */
@@ -72,41 +79,43 @@ LN_API int ln_server_start(ln_server *server);
 LN_API int ln_server_join(ln_server *server);
 
 /*
- * Graceful stop: listeners close, every connection gets close 1001 once its queue is flushed, and what is left after
- * drain_ms is aborted. A second call aborts at once. Returns immediately. Any thread, and from a signal handler.
+ * Graceful stop: listeners close, every connection gets close 1001 once its queue is flushed, and
+ * what is left after drain_ms is aborted. A second call aborts at once. Returns immediately. Any
+ * thread, and from a signal handler.
  */
 LN_API void ln_server_stop(ln_server *server);
 
 /* True from ln_server_stop() on: /ready answers 503. Any thread. */
 LN_API bool ln_server_is_stopping(const ln_server *server);
 
-/* Reads certificates again, atomically; nobody is dropped. An error leaves the old ones in force. Any thread. */
+/* Reads certificates again, atomically; nobody is dropped. An error leaves the old ones in force.
+ * Any thread. */
 LN_API int ln_server_reload(ln_server *server);
 
 /*
  * By id. Any thread.
  *
- * ln_send(): results as ln_conn_send(); from another thread 0 means that the owner will queue it, in the order of the
- * calls of that thread, and LN_ERR_WOULD_EXCEED that what waits for that connection has reached its limit.
- * LN_ERR_CLOSED: closing, gone, or never was.
+ * ln_send(): results as ln_conn_send(); from another thread 0 means that the owner will queue it,
+ * in the order of the calls of that thread, and LN_ERR_WOULD_EXCEED that what waits for that
+ * connection has reached its limit. LN_ERR_CLOSED: closing, gone, or never was.
  */
 LN_API int ln_send(ln_server *server, ln_conn_id id, enum ln_kind kind, ln_span data);
 LN_API int ln_close(ln_server *server, ln_conn_id id, uint16_t code, ln_span reason);
 
 /*
- * Runs `fn(arg)` on the thread of `worker` (from 0), where the handlers of its connections run. Any thread.
- * LN_ERR_NOT_FOUND, LN_ERR_STATE (not running), LN_ERR_NOMEM, LN_ERR_LIMIT.
+ * Runs `fn(arg)` on the thread of `worker` (from 0), where the handlers of its connections run. Any
+ * thread. LN_ERR_NOT_FOUND, LN_ERR_STATE (not running), LN_ERR_NOMEM, LN_ERR_LIMIT.
  */
 LN_API int ln_server_post(ln_server *server, unsigned worker, void (*fn)(void *arg), void *arg);
 
 /* Counters since the start, summed over the workers. */
 typedef struct ln_server_stats {
-    uint64_t connections;           /* open WebSocket connections now */
-    uint64_t accepted_total;        /* TCP connections */
-    uint64_t opened_total;          /* upgrades */
+    uint64_t connections;    /* open WebSocket connections now */
+    uint64_t accepted_total; /* TCP connections */
+    uint64_t opened_total;   /* upgrades */
     uint64_t closed_total;
-    uint64_t refused_total;         /* upgrades answered with an error status */
-    uint64_t shed_total;            /* connections turned away for want of descriptors or room */
+    uint64_t refused_total; /* upgrades answered with an error status */
+    uint64_t shed_total;    /* connections turned away for want of descriptors or room */
     uint64_t handshake_timeouts_total;
     uint64_t protocol_errors_total; /* connections that a peer's violation ended */
     uint64_t messages_in_total;
@@ -115,7 +124,7 @@ typedef struct ln_server_stats {
     uint64_t bytes_out_total;
     uint64_t dropped_total; /* messages that an overflow policy dropped */
     uint64_t overflow_closes_total;
-    uint64_t queued_bytes; /* in all send queues now */
+    uint64_t queued_bytes;   /* in all send queues now */
     uint64_t requests_total; /* plain HTTP */
 } ln_server_stats;
 

@@ -2,8 +2,9 @@
 /*
  * linnet/tls.h - certificates and verification, for listeners and clients.
  *
- * TLS 1.2 and later only; no renegotiation, no early data. Files are read when the listener or client is made and
- * again on ln_server_reload(); a reload that fails leaves the old certificates in force and says why in the log.
+ * TLS 1.2 and later only; no renegotiation, no early data. Files are read when the listener or
+ * client is made and again on ln_server_reload(); a reload that fails leaves the old certificates
+ * in force and says why in the log.
  */
 #ifndef LINNET_TLS_H
 #define LINNET_TLS_H
@@ -20,13 +21,17 @@ typedef struct ln_tls_identity {
     const char *key_file;    /* PEM; NULL = in cert_file */
     const char *pkcs12_file; /* instead of the two above */
     const char *passphrase;  /* of the key or the PKCS#12 file; NULL = none */
-    const char *server_name; /* SNI host this one answers for, "*.example.org" allowed; NULL = the certificate's names */
+    /* SNI host this one answers for, "*.example.org" allowed; NULL = the certificate's names */
+    const char *server_name;
 } ln_tls_identity;
 
 typedef struct ln_tls_options {
-    const ln_tls_identity *identities; /* server: at least one, the first is the default; client: none or one */
+    /* server: at least one, the first is the default; client: none or one */
+    const ln_tls_identity *identities;
     size_t identity_count;
-    const char *ca_file;     /* client: trust these instead of the system's; server: only for clients with a certificate of theirs */
+    /* client: trust these instead of the system's; server: only for clients with a certificate
+     * of theirs */
+    const char *ca_file;
     const char *server_name; /* client: name to send and verify; NULL = the URL's host */
     bool insecure;           /* client: do not verify the peer; for tests, and said so in the log */
 } ln_tls_options;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alloc - memory through the application's hook (ln_allocator), with the C library's as the default.
+ * alloc - memory through the application's hook (ln_allocator), with the C library's as the
+ * default.
  *
  * NULL as the allocator means the default everywhere.
  */

@@ -13,7 +13,8 @@
 #error "linnet needs GCC or Clang"
 #endif
 
-/* Built with ASan or MSan: caches of freed memory keep nothing, so that a stale pointer is caught. Always 0 or 1. */
+/* Built with ASan or MSan: caches of freed memory keep nothing, so that a stale pointer is caught.
+ * Always 0 or 1. */
 #if defined(__SANITIZE_ADDRESS__)
 #define LN_SANITIZED 1
 #elif defined(__has_feature)
@@ -40,7 +41,7 @@
 #define LN_INLINE                        static inline __attribute__((always_inline))
 #define LN_PRINTF(text, first)           __attribute__((format(printf, text, first)))
 #define LN_NODISCARD                     __attribute__((warn_unused_result))
-#define LN_TARGET(isa)                   __attribute__((target(isa))) /* compiled for a processor that has `isa` */
+#define LN_TARGET(isa)                   __attribute__((target(isa))) /* processors with it */
 #define LN_BEFORE_MAIN                   __attribute__((constructor))
 #define LN_PREFETCH(p)                   __builtin_prefetch(p)
 
@@ -48,8 +49,8 @@
 #define LN_CONTAINER_OF(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
 
 /*
- * Our own mistakes, never a peer's. Stays in release builds: an assertion costs a predicted branch, a wrong state costs
- * somebody else's data.
+ * Our own mistakes, never a peer's. Stays in release builds: an assertion costs a predicted branch,
+ * a wrong state costs somebody else's data.
  */
 #define LN_ASSERT(x) (LN_LIKELY(x) ? (void)0 : ln_assert_failed(#x, __FILE__, __LINE__))
 _Noreturn void ln_assert_failed(const char *what, const char *file, int line);
@@ -64,7 +65,8 @@ LN_INLINE size_t ln_max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Numbers at any address. Written out, not looped: this is the form both compilers turn into one instruction. */
+/* Numbers at any address. Written out, not looped: this is the form both compilers turn into one
+ * instruction. */
 LN_INLINE uint16_t ln_load_be16(const uint8_t *p)
 {
     return (uint16_t)(p[0] << 8 | p[1]);

@@ -26,7 +26,8 @@ void ln_block_unref(ln_block *b)
 {
     if (!b)
         return;
-    /* Acquire and release: every reader's last look comes before the free, whichever thread does it. */
+    /* Acquire and release: every reader's last look comes before the free, whichever thread does
+     * it. */
     const uint32_t before = atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel);
     LN_ASSERT(before > 0);
     if (before == 1)

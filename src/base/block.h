@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * block - immutable bytes that many queues, on many threads, share: a frame on its way to all subscribers.
+ * block - immutable bytes that many queues, on many threads, share: a frame on its way to all
+ * subscribers.
  *
- * Written by its maker until the first ref or publication to another thread, then read-only. The count is atomic; the
- * last unref frees.
+ * Written by its maker until the first ref or publication to another thread, then read-only. The
+ * count is atomic; the last unref frees.
  */
 #ifndef LN_BLOCK_H
 #define LN_BLOCK_H

@@ -9,7 +9,8 @@ static uint64_t refilled(const ln_bucket *b, const ln_bucket_rate *rate, uint64_
     const uint64_t full = (uint64_t)rate->burst * 1000;
     const uint64_t passed_ms = now_ms > b->seen_ms ? now_ms - b->seen_ms : 0;
 
-    /* One token per second is one thousandth per millisecond, so the rate is also millis per millisecond. */
+    /* One token per second is one thousandth per millisecond, so the rate is also millis per
+     * millisecond. */
     if (passed_ms >= full) /* rested long enough at any rate; also keeps the product below small */
         return full;
     const uint64_t level = b->level_millis + passed_ms * rate->per_second;
@@ -38,7 +39,8 @@ bool ln_bucket_take(ln_bucket *b, const ln_bucket_rate *rate, uint32_t tokens, u
     return granted;
 }
 
-uint64_t ln_bucket_wait_ms(const ln_bucket *b, const ln_bucket_rate *rate, uint32_t tokens, uint64_t now_ms)
+uint64_t ln_bucket_wait_ms(const ln_bucket *b, const ln_bucket_rate *rate, uint32_t tokens,
+                           uint64_t now_ms)
 {
     if (rate->per_second == 0)
         return 0;

@@ -15,7 +15,8 @@ void ln_buf_fini(ln_buf *b)
     ln_buf_release(b);
 }
 
-/* Twice what there is, or what is needed if that is more, but not beyond `limit`; needed <= limit. */
+/* Twice what there is, or what is needed if that is more, but not beyond `limit`; needed <=
+ * limit. */
 static size_t grown(size_t capacity, size_t needed, size_t limit)
 {
     const size_t doubled = capacity > limit / 2 ? limit : capacity * 2;

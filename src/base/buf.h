@@ -22,7 +22,8 @@ typedef struct ln_buf {
 void ln_buf_init(ln_buf *b, const ln_allocator *alloc);
 void ln_buf_fini(ln_buf *b);
 
-/* Room for `extra` more bytes. 0; LN_ERR_TOO_BIG when size + extra > limit; LN_ERR_NOMEM. Nothing changes on error. */
+/* Room for `extra` more bytes. 0; LN_ERR_TOO_BIG when size + extra > limit; LN_ERR_NOMEM. Nothing
+ * changes on error. */
 LN_NODISCARD int ln_buf_reserve(ln_buf *b, size_t extra, size_t limit);
 
 /* Copies bytes to the end; errors as ln_buf_reserve(). */

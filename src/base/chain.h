@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * chain - a queue of bytes on their way out: copied bytes in pooled chunks, shared blocks by reference.
+ * chain - a queue of bytes on their way out: copied bytes in pooled chunks, shared blocks by
+ * reference.
  *
  * Not thread-safe; a chain and its pool belong to one loop.
  *
  * Invariants
- *   1. bytes == the sum over the segments of (end - begin); only a reservation that was not committed leaves a segment
- *      empty, and such a one is passed over.
- *   2. Bytes once appended never move until they are dropped: spans from peek() stay valid while more is appended, which
- *      is what an asynchronous send relies on.
- *   3. A segment is either a chunk (bytes of its own, perhaps room after `end`) or a reference (block != NULL,
- *      capacity 0).
+ *   1. bytes == the sum over the segments of (end - begin); only a reservation that was not
+ *      committed leaves a segment empty, and such a one is passed over.
+ *   2. Bytes once appended never move until they are dropped: spans from peek() stay valid while
+ *      more is appended, which is what an asynchronous send relies on.
+ *   3. A segment is either a chunk (bytes of its own, perhaps room after `end`) or a reference
+ *      (block != NULL, capacity 0).
  *   4. An empty chain with nothing reserved owns no memory: what is drained goes back to the pool.
  */
 #ifndef LN_CHAIN_H
@@ -26,7 +27,8 @@ enum {
         512 /* a shared block up to this is copied where a chunk at the tail has the room */
 };
 
-/* Free segments a pool keeps: as many as one turn of a busy loop takes, more go back to the allocator. */
+/* Free segments a pool keeps: as many as one turn of a busy loop takes, more go back to the
+ * allocator. */
 enum {
     LN_POOL_REFS_MAX = 8192,   /* 0.4 MiB: eight messages to a thousand subscribers */
     LN_POOL_CHUNKS_MAX = 2048, /* 4 MiB: one for each connection that is answered in a turn */
@@ -49,7 +51,8 @@ typedef struct ln_seg_stack {
     uint32_t max;
 } ln_seg_stack;
 
-/* Free segments of one loop, so that steady traffic allocates nothing. Under sanitizers it keeps none. */
+/* Free segments of one loop, so that steady traffic allocates nothing. Under sanitizers it keeps
+ * none. */
 typedef struct ln_pool {
     const ln_allocator *alloc;
     ln_seg_stack refs;   /* capacity 0 */
@@ -82,9 +85,9 @@ LN_INLINE bool ln_seg_has_room(const ln_seg *seg, size_t n)
 uint8_t *ln_chain_grow(ln_chain *c, ln_pool *pool, size_t n);
 
 /*
- * At least `n` contiguous writable bytes at the end (n <= UINT32_MAX), or NULL when out of memory. Commit what was
- * written before anything else is done with the chain, or commit nothing: the reservation then has no effect, but its
- * memory stays until the next drop or fini.
+ * At least `n` contiguous writable bytes at the end (n <= UINT32_MAX), or NULL when out of memory.
+ * Commit what was written before anything else is done with the chain, or commit nothing: the
+ * reservation then has no effect, but its memory stays until the next drop or fini.
  */
 LN_INLINE uint8_t *ln_chain_reserve(ln_chain *c, ln_pool *pool, size_t n)
 {
@@ -105,8 +108,8 @@ LN_INLINE void ln_chain_commit(ln_chain *c, size_t n)
 LN_NODISCARD int ln_chain_append(ln_chain *c, ln_pool *pool, const void *bytes, size_t n);
 
 /*
- * Appends a whole block (size <= UINT32_MAX), by reference (the chain takes one of its own) or, if small, by copy.
- * LN_ERR_NOMEM leaves the chain as it was.
+ * Appends a whole block (size <= UINT32_MAX), by reference (the chain takes one of its own) or, if
+ * small, by copy. LN_ERR_NOMEM leaves the chain as it was.
  */
 LN_NODISCARD int ln_chain_append_block(ln_chain *c, ln_pool *pool, ln_block *block);
 

@@ -5,7 +5,8 @@
 
 #include "text.h"
 
-#define LN_LIMIT(NAME, usual, least, most, UNIT, reason) {#NAME, usual, least, most, LN_UNIT_##UNIT, reason},
+#define LN_LIMIT(NAME, usual, least, most, UNIT, reason)                                           \
+    {#NAME, usual, least, most, LN_UNIT_##UNIT, reason},
 #define LN_FIXED(NAME, value, UNIT, reason)
 static const ln_limit table[] = {
 #include "limits.def"

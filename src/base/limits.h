@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * limits - src/limits.def as constants and as a table: what an option means when it is 0, and how far it may go.
+ * limits - src/limits.def as constants and as a table: what an option means when it is 0, and how
+ * far it may go.
  *
  *     LN_DEFAULT_QUEUE_MAX_BYTES, LN_MIN_QUEUE_MAX_BYTES, LN_MAX_QUEUE_MAX_BYTES
  *
@@ -11,7 +12,7 @@
 
 #include "base.h"
 
-#define LN_LIMIT(NAME, usual, least, most, UNIT, reason) \
+#define LN_LIMIT(NAME, usual, least, most, UNIT, reason)                                           \
     LN_DEFAULT_##NAME = (usual), LN_MIN_##NAME = (least), LN_MAX_##NAME = (most),
 #define LN_FIXED(NAME, value, UNIT, reason)
 enum {
@@ -39,8 +40,9 @@ const ln_limit *ln_limit_find(ln_span name);
 const ln_limit *ln_limit_at(size_t index);
 
 /*
- * What an option set to `asked` means: 0 = the default, LN_OFF = 0 if the row may be switched off, else `asked`.
- * LN_ERR_INVALID below the least, above the most, or for LN_OFF where there must be a bound.
+ * What an option set to `asked` means: 0 = the default, LN_OFF = 0 if the row may be switched off,
+ * else `asked`. LN_ERR_INVALID below the least, above the most, or for LN_OFF where there must be a
+ * bound.
  */
 LN_NODISCARD int ln_limit_get(const ln_limit *limit, uint32_t asked, uint32_t *value);
 

@@ -22,7 +22,8 @@ static size_t slot_count(const ln_map *m)
     return m->slots ? m->mask + 1 : 0;
 }
 
-/* The slot that holds `key`, or the free one where it belongs; needs slots, of which one is free (invariant 1). */
+/* The slot that holds `key`, or the free one where it belongs; needs slots, of which one is free
+ * (invariant 1). */
 static size_t locate(const ln_map *m, uint64_t hash, ln_span key)
 {
     size_t i = hash & m->mask;
@@ -84,8 +85,9 @@ int ln_map_add(ln_map *m, ln_span key, void *value)
 }
 
 /*
- * Frees slot `hole` and closes the gap (invariant 3): of the run behind it, every entry that may stand as early as the
- * hole moves there, and leaves a new one. No tombstones, so a search never gets longer with age.
+ * Frees slot `hole` and closes the gap (invariant 3): of the run behind it, every entry that may
+ * stand as early as the hole moves there, and leaves a new one. No tombstones, so a search never
+ * gets longer with age.
  */
 static void vacate(ln_map *m, size_t hole)
 {

@@ -6,7 +6,8 @@ static bool is_between(uint8_t c, uint8_t low, uint8_t high)
     return c >= low && c <= high;
 }
 
-/* Bytes of the character that begins with `lead`, 0 if none can. C0, C1 and F5 to FF never occur (RFC 3629 1). */
+/* Bytes of the character that begins with `lead`, 0 if none can. C0, C1 and F5 to FF never occur
+ * (RFC 3629 1). */
 static size_t length_of(uint8_t lead)
 {
     if (lead < 0x80)
@@ -18,7 +19,8 @@ static size_t length_of(uint8_t lead)
     return is_between(lead, 0xF0, 0xF4) ? 4 : 0;
 }
 
-/* RFC 3629 4: a few lead bytes narrow the second one, against long forms, surrogates and the end of Unicode. */
+/* RFC 3629 4: a few lead bytes narrow the second one, against long forms, surrogates and the end of
+ * Unicode. */
 static bool is_second(uint8_t lead, uint8_t c)
 {
     switch (lead) {

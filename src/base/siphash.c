@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* siphash - SipHash-1-3 (Aumasson, Bernstein 2012): one round a word, three to finish; declared in map.h. */
+/* siphash - SipHash-1-3 (Aumasson, Bernstein 2012): one round a word, three to finish; declared in
+ * map.h. */
 #include "map.h"
 
 typedef struct sip {

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slots - names for connections that outlive them: index + generation to pointer, never the wrong one.
+ * slots - names for connections that outlive them: index + generation to pointer, never the wrong
+ * one.
  *
- * One thread (the owner) adds and removes; any thread may ask whether a name is still alive. The table grows in pages
- * that never move, so readers need no lock.
+ * One thread (the owner) adds and removes; any thread may ask whether a name is still alive. The
+ * table grows in pages that never move, so readers need no lock.
  *
  * Invariants
- *   1. A slot's generation is odd while its name is alive and even otherwise; taking and retiring each add 1. A slot
- *      is taken (value != NULL) from add() to remove(), its name alive from add() to retire() or remove().
- *   2. A name is (generation << 24 | index) with an odd generation, so it is never 0 and never given out twice before
- *      2^31 reuses of one slot; freed slots go to the back of a queue. It fits 56 bits; with any of the upper 8 set it
- *      names nothing.
+ *   1. A slot's generation is odd while its name is alive and even otherwise; taking and retiring
+ *      each add 1. A slot is taken (value != NULL) from add() to remove(), its name alive from
+ *      add() to retire() or remove().
+ *   2. A name is (generation << 24 | index) with an odd generation, so it is never 0 and never
+ *      given out twice before 2^31 reuses of one slot; freed slots go to the back of a queue. It
+ *      fits 56 bits; with any of the upper 8 set it names nothing.
  *   3. free_count + taken slots == size <= free_capacity: giving back never needs memory.
  */
 #ifndef LN_SLOTS_H
@@ -28,8 +30,9 @@ enum {
 typedef struct ln_slot {
     _Atomic uint32_t generation;
     /*
-     * For the user: what other threads have posted and the owner has not yet queued. Nothing here resets it: who adds
-     * to it keeps the slot's address and takes the same off again, whether or not the name is still alive by then.
+     * For the user: what other threads have posted and the owner has not yet queued. Nothing here
+     * resets it: who adds to it keeps the slot's address and takes the same off again, whether or
+     * not the name is still alive by then.
      */
     _Atomic uint32_t pending_bytes;
     void *value; /* the caller's; NULL = the slot is free */
@@ -48,7 +51,8 @@ void ln_slots_init(ln_slots *s, const ln_allocator *alloc);
 void ln_slots_fini(ln_slots *s);
 
 /*
- * Takes a slot for `value` != NULL; its name in *name. LN_ERR_NOMEM; LN_ERR_LIMIT when all are taken. Owner only.
+ * Takes a slot for `value` != NULL; its name in *name. LN_ERR_NOMEM; LN_ERR_LIMIT when all are
+ * taken. Owner only.
  */
 LN_NODISCARD int ln_slots_add(ln_slots *s, void *value, uint64_t *name);
 
@@ -56,7 +60,8 @@ LN_NODISCARD int ln_slots_add(ln_slots *s, void *value, uint64_t *name);
 uint32_t ln_slots_index(uint64_t name);
 void ln_slots_set(ln_slots *s, uint64_t name, void *value);
 
-/* A live name is dead from now on, for everybody; the slot stays taken until it is removed. Owner only. */
+/* A live name is dead from now on, for everybody; the slot stays taken until it is removed. Owner
+ * only. */
 void ln_slots_retire(ln_slots *s, uint64_t name);
 
 /* Frees the slot that add() named so, retired or not. Owner only. */
@@ -66,13 +71,14 @@ void ln_slots_remove(ln_slots *s, uint64_t name);
 void *ln_slots_find(const ln_slots *s, uint64_t name);
 
 /*
- * The slot if `name` is alive at this moment, else NULL; only its atomic members may be used, until fini. Any thread.
+ * The slot if `name` is alive at this moment, else NULL; only its atomic members may be used, until
+ * fini. Any thread.
  */
 ln_slot *ln_slots_peek(ln_slots *s, uint64_t name);
 
 /*
- * The next value, its name retired or not, at or after index *cursor, which moves past it; NULL at the end. Slots may
- * be taken and freed meanwhile. Owner only.
+ * The next value, its name retired or not, at or after index *cursor, which moves past it; NULL at
+ * the end. Slots may be taken and freed meanwhile. Owner only.
  */
 void *ln_slots_next(const ln_slots *s, uint32_t *cursor);
 

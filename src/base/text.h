@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* text - spans of characters: comparing, cutting, numbers. ASCII only; nothing here knows a locale. */
+/* text - spans of characters: comparing, cutting, numbers. ASCII only; nothing here knows a
+ * locale. */
 #ifndef LN_TEXT_H
 #define LN_TEXT_H
 
@@ -17,9 +18,10 @@ bool ln_text_has_prefix(ln_span s, ln_span prefix);
 ln_span ln_text_trim(ln_span s);
 
 /*
- * Cuts the next element of a list off the front of *rest: true, and *item is what stood before the next `separator`,
- * trimmed; false when *rest is used up, which a NULL `data` marks. n separators make n + 1 elements, empty ones
- * included: "a,,b," gives "a", "", "b", "". Quotation marks mean nothing here.
+ * Cuts the next element of a list off the front of *rest: true, and *item is what stood before the
+ * next `separator`, trimmed; false when *rest is used up, which a NULL `data` marks. n separators
+ * make n + 1 elements, empty ones included: "a,,b," gives "a", "", "b", "". Quotation marks mean
+ * nothing here.
  */
 bool ln_text_next(ln_span *rest, char separator, ln_span *item);
 

@@ -42,9 +42,11 @@ void ln_desk_fail(ln_desk *d, const char *sentence)
     ln_screen_say(&d->screen, LN_TONE_ERROR, sentence);
 }
 
-/* ------------------------------------------------------------------------------------------------ waiting */
+/* ------------------------------------------------------------------------------------------------
+ * waiting */
 
-/* Nobody reads our output any more: `linnet connect ... | head -1` ends quietly, a full disk does not. */
+/* Nobody reads our output any more: `linnet connect ... | head -1` ends quietly, a full disk does
+ * not. */
 static void give_up_output(ln_desk *d)
 {
     if (d->screen.failure != LN_ERR_CLOSED)
@@ -108,7 +110,8 @@ void ln_desk_rest_until_over(ln_desk *d, uint32_t ms)
     rest_until(d, ms, is_over);
 }
 
-/* ------------------------------------------------------------------------------------------------ input */
+/* ------------------------------------------------------------------------------------------------
+ * input */
 
 static void note_readable(void *arg)
 {
@@ -151,7 +154,8 @@ bool ln_desk_read(ln_desk *d, ln_span *text)
     return rc > 0;
 }
 
-/* ------------------------------------------------------------------------------------------------ life */
+/* ------------------------------------------------------------------------------------------------
+ * life */
 
 static void on_signal(void *arg, int number)
 {

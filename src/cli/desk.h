@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * desk - where a conversation of `linnet connect` takes place: the loop, the screen, the input, the signals.
+ * desk - where a conversation of `linnet connect` takes place: the loop, the screen, the input, the
+ * signals.
  *
- * Written as if everything blocked: whoever waits, for input, for an answer, for the end, turns the loop, in which
- * handlers note what happened and give notice of it.
+ * Written as if everything blocked: whoever waits, for input, for an answer, for the end, turns the
+ * loop, in which handlers note what happened and give notice of it.
  *
  * States
- *   working   is_leaving by ln_desk_leave(): a signal, standard output that nobody reads, or the user of the desk
- *   leaving   the goodbye is on its way; is_over by ln_desk_end(): it came, its time is up, or a second signal
+ *   working   is_leaving by ln_desk_leave(): a signal, standard output that nobody reads, or the
+ *             user of the desk
+ *   leaving   the goodbye is on its way; is_over by ln_desk_end(): it came, its time is up, or a
+ *             second signal
  *   over      nothing more comes
  */
 #ifndef LN_DESK_H
@@ -29,15 +32,16 @@ typedef struct ln_desk {
     bool has_failed;                /* exit code 1 */
     void (*say_goodbye)(void *arg); /* the first ln_desk_leave() calls it once */
     void *arg;
-    ln_loop_watch *
-        watch; /* of standard input; NULL while nobody wants input, or it would keep the loop awake */
+    /* Of standard input; NULL while nobody wants input, or it would keep the loop awake. */
+    ln_loop_watch *watch;
     bool wants_input;
     bool is_readable;
     bool is_time_up;
     bool is_noticed; /* this turn has been asked not to wait */
 } ln_desk;
 
-/* Must not move until fini, which is due after an error, too: one of ln_loop_new(), told to standard error. */
+/* Must not move until fini, which is due after an error, too: one of ln_loop_new(), told to
+ * standard error. */
 LN_NODISCARD int ln_desk_init(ln_desk *d, const ln_dial_settings *set,
                               void (*say_goodbye)(void *arg), void *arg);
 /* What lives on the loop must be gone. */
@@ -63,7 +67,8 @@ void ln_desk_turn(ln_desk *d, int timeout_ms);
 void ln_desk_rest(ln_desk *d, uint32_t ms);
 void ln_desk_rest_until_over(ln_desk *d, uint32_t ms);
 
-/* The next line of input, or with is_binary the next piece; borrowed until the next call. False at the end, or done. */
+/* The next line of input, or with is_binary the next piece; borrowed until the next call. False at
+ * the end, or done. */
 bool ln_desk_read(ln_desk *d, ln_span *text);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* dial - `linnet connect URL`: the options of the client, and its help; session.c holds the conversation. */
+/* dial - `linnet connect URL`: the options of the client, and its help; session.c holds the
+ * conversation. */
 #include "dial.h"
 
 #include "base/limits.h"

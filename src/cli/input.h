@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * input - standard input, cut into lines or taken as it comes, for a program that must not sleep in read().
+ * input - standard input, cut into lines or taken as it comes, for a program that must not sleep in
+ * read().
  *
- * When bytes are wanted and none are there, `wait` is called: it does other work until the descriptor is readable. The
- * reader is therefore written as if reading blocked, and yet the rest of the program goes on.
+ * When bytes are wanted and none are there, `wait` is called: it does other work until the
+ * descriptor is readable. The reader is therefore written as if reading blocked, and yet the rest
+ * of the program goes on.
  *
  * Invariants
  *   1. begin <= scanned <= bytes.size; no newline stands in [begin, scanned).

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * line - a line typed at a terminal while messages arrive: edited with libedit where there is one (edit.h), else by the
- * terminal itself.
+ * line - a line typed at a terminal while messages arrive: edited with libedit where there is one
+ * (edit.h), else by the terminal itself.
  *
- * The line is on the screen between the begin of read() and its end; printing then goes between hide() and show(),
- * which at other times do nothing.
+ * The line is on the screen between the begin of read() and its end; printing then goes between
+ * hide() and show(), which at other times do nothing.
  */
 #ifndef LN_LINE_H
 #define LN_LINE_H
@@ -22,7 +22,8 @@ typedef struct ln_line {
 void ln_line_init(ln_line *l, const char *prompt, ln_input *input);
 void ln_line_fini(ln_line *l);
 
-/* Shows the prompt and gives the next line, borrowed until the next call. Results as ln_input_line(). */
+/* Shows the prompt and gives the next line, borrowed until the next call. Results as
+ * ln_input_line(). */
 LN_NODISCARD int ln_line_read(ln_line *l, ln_span *line);
 
 /* Around printing. Accept NULL. */

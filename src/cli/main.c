@@ -2,7 +2,8 @@
 /*
  * main - the program `linnet`: finds the verb and runs it.
  *
- * Exit codes: 0 done, 1 failed, 2 used wrongly. Data goes to standard output, talk to standard error.
+ * Exit codes: 0 done, 1 failed, 2 used wrongly. Data goes to standard output, talk to standard
+ * error.
  */
 #include <signal.h>
 #include <string.h>

@@ -2,7 +2,8 @@
 /*
  * offer - what `linnet connect` asks a server for: settings turned into the options of a client.
  *
- * It holds the texts that the options borrow, passwords among them, until fini() wipes them; it must not move till then.
+ * It holds the texts that the options borrow, passwords among them, until fini() wipes them; it
+ * must not move till then.
  */
 #ifndef LN_OFFER_H
 #define LN_OFFER_H
@@ -27,8 +28,8 @@ typedef struct ln_offer {
 } ln_offer;
 
 /*
- * Cuts header settings apart in place, and overwrites the argument of --auth. 0; else *why is a sentence, and
- * LN_ERR_INVALID: the settings are wrong; anything else: a file could not be read.
+ * Cuts header settings apart in place, and overwrites the argument of --auth. 0; else *why is a
+ * sentence, and LN_ERR_INVALID: the settings are wrong; anything else: a file could not be read.
  */
 LN_NODISCARD int ln_offer_init(ln_offer *o, ln_dial_settings *set, const char *url,
                                char why[LN_OPTION_WHY_SIZE]);

@@ -43,7 +43,8 @@ static const ln_option *find_letter(const ln_option *table, char letter)
     return NULL;
 }
 
-/* Is `word`, as a whole, an option of the table (or the end of options)? Then it is nobody's value. */
+/* Is `word`, as a whole, an option of the table (or the end of options)? Then it is nobody's
+ * value. */
 static bool is_option(const ln_option *table, const char *word)
 {
     if (word[0] != '-' || word[1] == '\0')
@@ -75,7 +76,8 @@ static int refuse(const parser *p, const label *l, const char *value, const char
     return LN_ERR_INVALID;
 }
 
-/* ------------------------------------------------------------------------------------------------ values */
+/* ------------------------------------------------------------------------------------------------
+ * values */
 
 static void format_number(const ln_option *o, uint32_t value, char text[LN_UNITS_TEXT_SIZE])
 {
@@ -177,7 +179,8 @@ static int store(const parser *p, const ln_option *o, const label *l, char *valu
     return LN_ERR_INVALID;
 }
 
-/* ------------------------------------------------------------------------------------------------ words */
+/* ------------------------------------------------------------------------------------------------
+ * words */
 
 /* The next word as the value of an option that was written without one attached. */
 static int store_next(parser *p, const ln_option *o, const label *l)
@@ -257,9 +260,11 @@ int ln_option_parse(const ln_option *table, int argc, char **argv, void *setting
     return operands;
 }
 
-/* ------------------------------------------------------------------------------------------------ help */
+/* ------------------------------------------------------------------------------------------------
+ * help */
 
-/* Length of the first line of `text` if it may have `room` bytes: up to a newline, or the last blank that fits. */
+/* Length of the first line of `text` if it may have `room` bytes: up to a newline, or the last
+ * blank that fits. */
 static size_t first_line(const char *text, size_t room)
 {
     const size_t n = strcspn(text, "\n");

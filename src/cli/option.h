@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * option - one table per command, from which parsing, --help, completion and the manual page follow.
+ * option - one table per command, from which parsing, --help, completion and the manual page
+ * follow.
  *
- * A command has a struct of settings, a copy of it filled with the defaults, and a table whose rows say which option
- * writes which member. -h and --help are understood everywhere and have no row.
+ * A command has a struct of settings, a copy of it filled with the defaults, and a table whose rows
+ * say which option writes which member. -h and --help are understood everywhere and have no row.
  *
  * Grammar
- *   --name VALUE  --name=VALUE  -n VALUE  -nVALUE  -abc (flags)  -- (operands only from here); options and operands in
- *   any order; a lone "-" is an operand. The word after an option is its value unless it is itself the name of one of
+ *   --name VALUE  --name=VALUE  -n VALUE  -nVALUE  -abc (flags)  -- (operands only from here);
+ *                                                                options and operands in
+ *   any order; a lone "-" is an operand. The word after an option is its value unless it is itself
+ *   the name of one of
  *   the command's options, so that a forgotten value is found; the attached forms take anything.
  *
  * Invariants
@@ -61,8 +64,8 @@ typedef struct ln_option {
 /*
  * Applies the words argv[1..argc-1] to `settings` and moves the operands, in order, to argv[1..].
  *
- * Returns the number of operands. LN_ERR_NOT_FOUND: help was asked for, the words after that were not looked at.
- * LN_ERR_INVALID: *why is one sentence about it.
+ * Returns the number of operands. LN_ERR_NOT_FOUND: help was asked for, the words after that were
+ * not looked at. LN_ERR_INVALID: *why is one sentence about it.
  */
 LN_NODISCARD int ln_option_parse(const ln_option *table, int argc, char **argv, void *settings,
                                  char why[LN_OPTION_WHY_SIZE]);
@@ -70,7 +73,8 @@ LN_NODISCARD int ln_option_parse(const ln_option *table, int argc, char **argv, 
 /* Prints the table for --help, with the values in `defaults`. */
 void ln_option_print(const ln_option *table, const void *defaults, FILE *out);
 
-/* Prints `text`, broken at blanks into lines of at most 80 columns of which the first `indent` are empty. */
+/* Prints `text`, broken at blanks into lines of at most 80 columns of which the first `indent` are
+ * empty. */
 void ln_option_print_text(const char *text, int indent, FILE *out);
 
 #endif

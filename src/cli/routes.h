@@ -13,7 +13,8 @@
 
 #include "base/base.h"
 
-/* Mounts them all; `common` for endpoints without limits of their own, copied. An error as ln_server_ws() has them. */
+/* Mounts them all; `common` for endpoints without limits of their own, copied. An error as
+ * ln_server_ws() has them. */
 LN_NODISCARD int ln_routes_mount(ln_server *server, const ln_ws_options *common);
 
 #endif

@@ -32,9 +32,11 @@ void ln_screen_init(ln_screen *s, bool may_colour)
     setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
 }
 
-/* ------------------------------------------------------------------------------------------------ payloads */
+/* ------------------------------------------------------------------------------------------------
+ * payloads */
 
-/* Length of the control character at `c`, 0 if there is none: C0 and DEL, and C1 in its two bytes of UTF-8. */
+/* Length of the control character at `c`, 0 if there is none: C0 and DEL, and C1 in its two bytes
+ * of UTF-8. */
 static size_t control(const uint8_t *c, size_t n)
 {
     if (c[0] < 0x20 || c[0] == 0x7F)
@@ -114,7 +116,8 @@ void ln_screen_message(ln_screen *s, enum ln_kind kind, ln_span payload)
     ln_line_show(s->line);
 }
 
-/* ------------------------------------------------------------------------------------------------ talk */
+/* ------------------------------------------------------------------------------------------------
+ * talk */
 
 static bool is_wanted(const ln_screen *s, ln_tone tone)
 {

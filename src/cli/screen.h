@@ -2,8 +2,8 @@
 /*
  * screen - what `linnet connect` shows: payloads on standard output, talk on standard error.
  *
- * Where standard output is a terminal, control characters from a peer are shown as \xNN and steer nothing; elsewhere
- * payloads pass bare. Colours only on a terminal, and never under NO_COLOR.
+ * Where standard output is a terminal, control characters from a peer are shown as \xNN and steer
+ * nothing; elsewhere payloads pass bare. Colours only on a terminal, and never under NO_COLOR.
  */
 #ifndef LN_SCREEN_H
 #define LN_SCREEN_H
@@ -37,7 +37,8 @@ void ln_screen_init(ln_screen *s, bool may_colour);
 /* One message from the peer. */
 void ln_screen_message(ln_screen *s, enum ln_kind kind, ln_span payload);
 
-/* One line of talk: print it, without a newline, to what begin() returns, then end it. NULL: not wanted, needs no end. */
+/* One line of talk: print it, without a newline, to what begin() returns, then end it. NULL: not
+ * wanted, needs no end. */
 FILE *ln_screen_begin(ln_screen *s, ln_tone tone);
 void ln_screen_end(ln_screen *s);
 

@@ -8,8 +8,8 @@
 enum { LN_SECRET_SIZE = 1024 }; /* with the NUL */
 
 /*
- * The first line of the file `path`, without its newline, into `secret`.
- * LN_ERR_NOT_FOUND, LN_ERR_ACCESS, LN_ERR_IO (cannot be read); LN_ERR_INVALID: the line is empty or holds a NUL;
+ * The first line of the file `path`, without its newline, into `secret`. LN_ERR_NOT_FOUND,
+ * LN_ERR_ACCESS, LN_ERR_IO (cannot be read); LN_ERR_INVALID: the line is empty or holds a NUL;
  * LN_ERR_LIMIT: too long.
  */
 LN_NODISCARD int ln_secret_read(const char *path, char secret[LN_SECRET_SIZE]);

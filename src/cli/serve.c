@@ -196,7 +196,8 @@ static void complain(const char *what, const char *about, int err)
     fprintf(stderr, "linnet serve: %s%s: %s\n", what, about, ln_strerror(err));
 }
 
-/* ------------------------------------------------------------------------------------------------ listeners */
+/* ------------------------------------------------------------------------------------------------
+ * listeners */
 
 static int listen_plain(const service *s)
 {
@@ -272,7 +273,8 @@ static void announce_all(const service *s, const ln_loop *loop)
         announce(s, "https", s->set.listen_tls.items[i], index++, io);
 }
 
-/* ------------------------------------------------------------------------------------------------ life */
+/* ------------------------------------------------------------------------------------------------
+ * life */
 
 static void on_signal(void *arg, int number)
 {
@@ -316,7 +318,8 @@ static void block_signals(void)
     sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-/* A connection is a descriptor: take as many as the administrator allows, not as few as a shell gives. */
+/* A connection is a descriptor: take as many as the administrator allows, not as few as a shell
+ * gives. */
 static void raise_descriptors(void)
 {
     struct rlimit limit;

@@ -31,7 +31,8 @@ typedef struct session {
 static const ln_span last_ping = {"last", 4};
 enum { LAST_PONG_MS = 1000 };
 
-/* What there was to show has been shown, or cannot be: how the connection ends does not matter any more. */
+/* What there was to show has been shown, or cannot be: how the connection ends does not matter any
+ * more. */
 static bool has_its_fill(const session *s)
 {
     return s->desk.screen.failure != 0 || (s->set->wants_one && s->received > 0);
@@ -46,7 +47,8 @@ static void say_goodbye(void *arg)
         ln_client_stop(s->client);
 }
 
-/* ------------------------------------------------------------------------------------------------ handlers */
+/* ------------------------------------------------------------------------------------------------
+ * handlers */
 
 static void on_open(ln_conn *c, const ln_request *request, void *user)
 {
@@ -101,7 +103,8 @@ static void on_pong(ln_conn *c, ln_span data, void *user)
 {
     session *s = user;
     (void)c;
-    if (s->awaits_last_pong && data.size == last_ping.size && memcmp(data.data, last_ping.data, data.size) == 0) {
+    if (s->awaits_last_pong && data.size == last_ping.size &&
+        memcmp(data.data, last_ping.data, data.size) == 0) {
         s->awaits_last_pong = false;
         ln_desk_notice(&s->desk);
         return;
@@ -117,7 +120,8 @@ static void on_drain(ln_conn *c, void *user)
     ln_desk_notice(&s->desk);
 }
 
-/* Did it end as it should? What we ended did if the peer agreed; what the peer ended, if it did not complain. */
+/* Did it end as it should? What we ended did if the peer agreed; what the peer ended, if it did not
+ * complain. */
 static bool is_good_end(const session *s, const ln_close_info *info)
 {
     if (!info->is_clean)
@@ -176,9 +180,11 @@ static void on_failure(ln_client *client, int err, unsigned status, const char *
     ln_screen_end(&s->desk.screen);
 }
 
-/* ------------------------------------------------------------------------------------------------ sending */
+/* ------------------------------------------------------------------------------------------------
+ * sending */
 
-/* Waits until all that was sent is on its way: a close has a deadline, a slow reader may need longer. */
+/* Waits until all that was sent is on its way: a close has a deadline, a slow reader may need
+ * longer. */
 static void drain(session *s)
 {
     ln_desk_turn(&s->desk, 0);
@@ -264,7 +270,8 @@ static void send_typed(session *s, ln_span line)
         send_message(s, line);
 }
 
-/* ------------------------------------------------------------------------------------------------ life */
+/* ------------------------------------------------------------------------------------------------
+ * life */
 
 /* How long to listen when everything is said. */
 static uint32_t patience_ms(const ln_dial_settings *set)
@@ -276,7 +283,8 @@ static uint32_t patience_ms(const ln_dial_settings *set)
     return set->execute.count > 0 ? EXECUTE_WAIT_MS : 0;
 }
 
-/* How long to wait for the peer's goodbye: as long as --close-wait says, unless it changes nothing any more. */
+/* How long to wait for the peer's goodbye: as long as --close-wait says, unless it changes nothing
+ * any more. */
 static uint32_t parting_ms(const session *s)
 {
     if (s->set->exits_on_eof)
@@ -284,7 +292,8 @@ static uint32_t parting_ms(const session *s)
     return has_its_fill(s) ? HASTY_MS : LN_OFF;
 }
 
-/* Before we say goodbye at the end of the input: answers to what was sent last should not come too late. */
+/* Before we say goodbye at the end of the input: answers to what was sent last should not come too
+ * late. */
 static void await_answers(session *s)
 {
     if (s->conn == NULL || s->sent == 0 || ln_conn_ping(s->conn, last_ping) < 0)

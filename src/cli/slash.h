@@ -21,7 +21,8 @@ typedef struct ln_slash {
 /* Does `line` want to be a command? */
 bool ln_slash_is(ln_span line);
 
-/* Reads a command. LN_ERR_NOT_FOUND: there is none of that name; LN_ERR_INVALID: no such code, or too long a text. */
+/* Reads a command. LN_ERR_NOT_FOUND: there is none of that name; LN_ERR_INVALID: no such code, or
+ * too long a text. */
 LN_NODISCARD int ln_slash_parse(ln_span line, ln_slash *slash);
 
 #endif

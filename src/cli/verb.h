@@ -30,14 +30,16 @@ typedef struct ln_verb {
 } ln_verb;
 
 /*
- * How every command begins: *settings becomes the defaults, then what argv says; operands move to argv[1..].
+ * How every command begins: *settings becomes the defaults, then what argv says; operands move to
+ * argv[1..].
  *
- * LN_EXIT_NOT_YET: go on, with *operands of them. Otherwise the exit code: help was asked for and printed, or the words
- * were wrong and standard error says how.
+ * LN_EXIT_NOT_YET: go on, with *operands of them. Otherwise the exit code: help was asked for and
+ * printed, or the words were wrong and standard error says how.
  */
 int ln_verb_begin(const ln_verb *verb, int argc, char **argv, void *settings, int *operands);
 
-/* Says on standard error what is wrong with the words and where to read on; returns LN_EXIT_USAGE. */
+/* Says on standard error what is wrong with the words and where to read on; returns
+ * LN_EXIT_USAGE. */
 int ln_verb_misused(const ln_verb *verb, const char *sentence);
 
 /* What `linnet help VERB` prints. */

@@ -23,7 +23,8 @@ static bool is_system(const char *file)
     return false;
 }
 
-/* Library files carry their version in the name that the linker's link points to: libz.so.1 is libz.so.1.2.13. */
+/* Library files carry their version in the name that the linker's link points to: libz.so.1 is
+ * libz.so.1.2.13. */
 static int print_library(struct dl_phdr_info *info, size_t size, void *arg)
 {
     bool *is_first = arg;

@@ -120,7 +120,8 @@ static int post(ln_mesh *mesh, unsigned to, ln_msg *m)
         atomic_fetch_sub_explicit(&there->pending, 1, memory_order_relaxed);
         return before >= LN_MESH_PENDING_MAX ? LN_ERR_WOULD_EXCEED : LN_ERR_NOMEM;
     }
-    *p = (parcel){.letter = {.handle = on_parcel}, .to = there, .msg = ln_msg_ref(m), .alloc = mesh->alloc};
+    *p = (parcel){
+        .letter = {.handle = on_parcel}, .to = there, .msg = ln_msg_ref(m), .alloc = mesh->alloc};
     ln_loop_send_letter(there->loop, &p->letter);
     return 0;
 }
@@ -183,8 +184,8 @@ ln_backplane *ln_mesh_backplane(ln_mesh *mesh)
     return &mesh->backplane;
 }
 
-void ln_mesh_join(ln_mesh *mesh, ln_hub *hub, unsigned worker, ln_loop *loop, void (*deliver)(void *arg, ln_msg *m),
-                  void *arg)
+void ln_mesh_join(ln_mesh *mesh, ln_hub *hub, unsigned worker, ln_loop *loop,
+                  void (*deliver)(void *arg, ln_msg *m), void *arg)
 {
     LN_ASSERT(worker < LN_MESH_WORKERS_MAX);
     member *const m = &mesh->members[worker];

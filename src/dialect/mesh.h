@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mesh - the backplane inside one process: brings a worker's publications to the other workers that want them.
+ * mesh - the backplane inside one process: brings a worker's publications to the other workers that
+ * want them.
  *
- * A table of topics with one bit a worker, under a lock that is held for one look-up; the publications travel as
- * letters, so a worker gets those of another in the order they were made.
+ * A table of topics with one bit a worker, under a lock that is held for one look-up; the
+ * publications travel as letters, so a worker gets those of another in the order they were made.
  */
 #ifndef LN_MESH_H
 #define LN_MESH_H
@@ -13,7 +14,8 @@
 
 enum {
     LN_MESH_WORKERS_MAX = 64,
-    LN_MESH_PENDING_MAX = 8192 /* publications on their way to one worker; a worker that is behind loses what is beyond */
+    /* Publications on their way to one worker; a worker that is behind loses what is beyond. */
+    LN_MESH_PENDING_MAX = 8192
 };
 
 typedef struct ln_mesh ln_mesh;
@@ -25,15 +27,15 @@ void ln_mesh_free(ln_mesh *mesh);
 ln_backplane *ln_mesh_backplane(ln_mesh *mesh);
 
 /*
- * Joins a worker's hub. `deliver` runs on the worker's thread for each publication of somebody else's; `arg` is its.
- * Before any thread runs.
+ * Joins a worker's hub. `deliver` runs on the worker's thread for each publication of somebody
+ * else's; `arg` is its. Before any thread runs.
  */
-void ln_mesh_join(ln_mesh *mesh, ln_hub *hub, unsigned worker, ln_loop *loop, void (*deliver)(void *arg, ln_msg *m),
-                  void *arg);
+void ln_mesh_join(ln_mesh *mesh, ln_hub *hub, unsigned worker, ln_loop *loop,
+                  void (*deliver)(void *arg, ln_msg *m), void *arg);
 
 /*
- * Brings `m` to every worker that wants it; from a thread that is none of them. LN_ERR_WOULD_EXCEED, LN_ERR_NOMEM: some
- * worker does not get it.
+ * Brings `m` to every worker that wants it; from a thread that is none of them.
+ * LN_ERR_WOULD_EXCEED, LN_ERR_NOMEM: some worker does not get it.
  */
 int ln_mesh_publish(ln_mesh *mesh, ln_msg *m);
 

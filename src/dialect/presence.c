@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads: the roster is shared under `lock`, never held across a send. The letter and the timer belong to worker 0;
- * `is_called` says that they are under way.
+ * Threads: the roster is shared under `lock`, never held across a send. The letter and the timer
+ * belong to worker 0; `is_called` says that they are under way.
  */
 #include "presence.h"
 
@@ -14,11 +14,7 @@
 #include "proto/jsonwrite.h"
 #include "topics.h"
 
-enum {
-    ROOMS_MAX = 1 << 20,
-    PEOPLE_PER_ROOM_MAX = 1 << 20,
-    TOPIC_ROOM_MAX = 256
-};
+enum { ROOMS_MAX = 1 << 20, PEOPLE_PER_ROOM_MAX = 1 << 20, TOPIC_ROOM_MAX = 256 };
 
 struct ln_presence_desk {
     const ln_allocator *alloc;
@@ -145,7 +141,8 @@ static bool tell_next(ln_presence_desk *desk)
         desk->is_called = false;
     ln_lock_give(&desk->lock);
     if (m != NULL) {
-        (void)ln_topics_publish(desk->voice, m, NULL); /* what cannot be delivered is counted there */
+        /* what cannot be delivered is counted there */
+        (void)ln_topics_publish(desk->voice, m, NULL);
         ln_msg_unref(m);
     }
     return has_news;
@@ -166,7 +163,8 @@ static void on_letter(ln_letter *letter, ln_loop *loop)
         ln_timer_set(&loop->wheel, &desk->timer, loop->now_ms + LN_ROOMS_PRESENCE_MS);
 }
 
-/* Something changed: worker 0 is asked to tell it, once. Called with the lock held; true if a letter has to be sent. */
+/* Something changed: worker 0 is asked to tell it, once. Called with the lock held; true if a
+ * letter has to be sent. */
 static bool call(ln_presence_desk *desk)
 {
     const bool is_first = !desk->is_called;
@@ -176,7 +174,8 @@ static bool call(ln_presence_desk *desk)
 
 /* ---- coming and going ---- */
 
-/* Ids as peers see them are drawn from the connection's, which says nothing that helps to send in its name. */
+/* Ids as peers see them are drawn from the connection's, which says nothing that helps to send in
+ * its name. */
 int ln_presence_enter(ln_presence_desk *desk, ln_conn *c, ln_span room, ln_span name)
 {
     ln_home *const voice = &ln_conn_home(c)->server->workers[0].home;

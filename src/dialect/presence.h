@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * presence - who is in the rooms of an endpoint, told to those who asked: one roster for all workers, and worker 0 as
- * the one voice that tells the changes, so that they arrive everywhere in order.
+ * presence - who is in the rooms of an endpoint, told to those who asked: one roster for all
+ * workers, and worker 0 as the one voice that tells the changes, so that they arrive everywhere in
+ * order.
  */
 #ifndef LN_PRESENCE_H
 #define LN_PRESENCE_H
@@ -21,7 +22,8 @@ void ln_presence_free(ln_presence_desk *desk);
 int ln_presence_enter(ln_presence_desk *desk, ln_conn *c, ln_span room, ln_span name);
 void ln_presence_leave(ln_presence_desk *desk, ln_conn *c, ln_span room);
 
-/* Sends `c` the room as it is, and from now on what changes. LN_ERR_NOMEM and what sending can say. */
+/* Sends `c` the room as it is, and from now on what changes. LN_ERR_NOMEM and what sending
+ * can say. */
 int ln_presence_follow(ln_presence_desk *desk, ln_conn *c, ln_span room);
 
 #endif

@@ -42,7 +42,8 @@ static bool is_room_name(ln_span name)
         return false;
     for (size_t i = 0; i < name.size; i++) {
         const bool is_letter = (p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z');
-        const bool is_other = (p[i] >= '0' && p[i] <= '9') || (p[i] != '\0' && strchr("._:-", p[i]) != NULL);
+        const bool is_other =
+            (p[i] >= '0' && p[i] <= '9') || (p[i] != '\0' && strchr("._:-", p[i]) != NULL);
         if (!is_letter && !is_other)
             return false;
     }
@@ -51,11 +52,13 @@ static bool is_room_name(ln_span name)
 
 static void refuse(ln_request *r, unsigned status, const char *json)
 {
-    (void)ln_request_reply(r, status, "application/json", ln_text(json)); /* only for want of memory: 500 then */
+    /* only for want of memory: 500 then */
+    (void)ln_request_reply(r, status, "application/json", ln_text(json));
 }
 
 /* The room asked for, in `buffer`; false: refused. */
-static bool read_room(const rooms *rm, ln_request *r, char buffer[ROOM_NAME_MAX_BYTES + 1], size_t *size)
+static bool read_room(const rooms *rm, ln_request *r, char buffer[ROOM_NAME_MAX_BYTES + 1],
+                      size_t *size)
 {
     int n = ln_request_param(r, "room", buffer, ROOM_NAME_MAX_BYTES + 1);
     if (n == LN_ERR_NOT_FOUND || n == 0) {
@@ -63,7 +66,9 @@ static bool read_room(const rooms *rm, ln_request *r, char buffer[ROOM_NAME_MAX_
         memcpy(buffer, rm->default_room, (size_t)n + 1);
     }
     if (n < 0 || !is_room_name((ln_span){buffer, (size_t)n})) {
-        refuse(r, 400, "{\"error\":{\"code\":\"WEBSOCKET_INVALID_ROOM\",\"message\":\"invalid websocket room\"}}\n");
+        refuse(r, 400,
+               "{\"error\":{\"code\":\"WEBSOCKET_INVALID_ROOM\",\"message\":\"invalid websocket "
+               "room\"}}\n");
         return false;
     }
     *size = (size_t)n;
@@ -79,7 +84,8 @@ static bool read_name(ln_request *r, guest *g)
     if (n == LN_ERR_NOT_FOUND)
         return true;
     if (n < 0 || (n > 0 && !ln_name_is_valid((ln_span){buffer, (size_t)n}, LN_ROSTER_NAME_BYTES))) {
-        refuse(r, 400, "{\"error\":{\"code\":\"WEBSOCKET_INVALID_NAME\",\"message\":\"invalid name\"}}\n");
+        refuse(r, 400,
+               "{\"error\":{\"code\":\"WEBSOCKET_INVALID_NAME\",\"message\":\"invalid name\"}}\n");
         return false;
     }
     memcpy(g->name, buffer, (size_t)n);
@@ -127,11 +133,13 @@ static void on_open(ln_conn *c, const ln_request *request, void *user)
 
     int rc = ln_topics_subscribe(c, room_of(g));
     if (rc == 0 && rm->desk != NULL)
-        g->is_listed = ln_presence_enter(rm->desk, c, room_of(g), (ln_span){g->name, g->name_size}) == 0;
+        g->is_listed =
+            ln_presence_enter(rm->desk, c, room_of(g), (ln_span){g->name, g->name_size}) == 0;
     if (rc == 0 && g->follows)
         rc = ln_presence_follow(rm->desk, c, room_of(g));
     if (rc < 0)
-        (void)ln_conn_close(c, 1013, LN_SPAN("the room cannot be joined")); /* it is open: nothing can go wrong */
+        /* it is open: nothing can go wrong */
+        (void)ln_conn_close(c, 1013, LN_SPAN("the room cannot be joined"));
 }
 
 static void on_message(ln_conn *c, const ln_message *message, void *user)

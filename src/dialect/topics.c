@@ -30,7 +30,8 @@ typedef struct listener {
 static ln_block *make_plain(const ln_msg *m, void *arg)
 {
     const ln_home *const home = arg;
-    return ln_ws_encode(home->alloc, m->kind == LN_MSG_BINARY ? LN_BINARY : LN_TEXT, m->payload, false);
+    return ln_ws_encode(home->alloc, m->kind == LN_MSG_BINARY ? LN_BINARY : LN_TEXT, m->payload,
+                        false);
 }
 
 /* Compressed once for everybody; the plain frame if that is not smaller. */
@@ -182,8 +183,8 @@ int ln_topics_publish(ln_home *home, ln_msg *m, ln_hub_result *result)
     return rc;
 }
 
-static int publish_from(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span data, uint64_t excluded,
-                        ln_publish_result *result)
+static int publish_from(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span data,
+                        uint64_t excluded, ln_publish_result *result)
 {
     ln_home *const home = ln_conn_home(c);
     ln_hub_result r = {.delivered = 0};
@@ -192,7 +193,8 @@ static int publish_from(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span da
         return LN_ERR_STATE;
     if (is_reserved(topic) || (kind != LN_TEXT && kind != LN_BINARY))
         return LN_ERR_INVALID;
-    ln_msg *const m = ln_msg_new(home->alloc, (ln_msg_kind)kind, topic, (ln_span){NULL, 0}, data, c->id);
+    ln_msg *const m =
+        ln_msg_new(home->alloc, (ln_msg_kind)kind, topic, (ln_span){NULL, 0}, data, c->id);
     if (m == NULL)
         return LN_ERR_NOMEM;
     m->excluded = excluded;
@@ -208,12 +210,14 @@ static int publish_from(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span da
     return rc;
 }
 
-int ln_conn_publish(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span data, ln_publish_result *result)
+int ln_conn_publish(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span data,
+                    ln_publish_result *result)
 {
     return publish_from(c, topic, kind, data, 0, result);
 }
 
-int ln_conn_publish_others(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span data, ln_publish_result *result)
+int ln_conn_publish_others(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span data,
+                           ln_publish_result *result)
 {
     return publish_from(c, topic, kind, data, c->id, result);
 }
@@ -239,11 +243,13 @@ int ln_publish(ln_server *server, ln_span topic, enum ln_kind kind, ln_span data
         return LN_ERR_INVALID;
     if (atomic_load(&server->state) != LN_SERVER_RUNNING)
         return LN_ERR_STATE;
-    ln_msg *const m = ln_msg_new(server->alloc, (ln_msg_kind)kind, topic, (ln_span){NULL, 0}, data, 0);
+    ln_msg *const m =
+        ln_msg_new(server->alloc, (ln_msg_kind)kind, topic, (ln_span){NULL, 0}, data, 0);
     if (m == NULL)
         return LN_ERR_NOMEM;
     ln_worker *const here = worker_here(server);
-    const int rc = here != NULL ? ln_topics_publish(&here->home, m, NULL) : ln_mesh_publish(topics->mesh, m);
+    const int rc =
+        here != NULL ? ln_topics_publish(&here->home, m, NULL) : ln_mesh_publish(topics->mesh, m);
     ln_msg_unref(m);
     return rc;
 }
@@ -294,7 +300,8 @@ static void free_topics(void *state)
 
 static int start(void *state, ln_home *home)
 {
-    static const ln_hub_limits limits = {LN_DEFAULT_TOPIC_MAX_BYTES, LN_DEFAULT_TOPICS_PER_CONNECTION};
+    static const ln_hub_limits limits = {LN_DEFAULT_TOPIC_MAX_BYTES,
+                                         LN_DEFAULT_TOPICS_PER_CONNECTION};
     ln_topics *const t = state;
     uint64_t seed[2];
     side *const here = ln_alloc_zero(t->alloc, sizeof *here);
@@ -329,14 +336,16 @@ static void stop(void *state, ln_home *home)
 
 static const ln_conn_hooks hooks = {.on_gone = on_gone};
 
-const ln_service ln_topics_service = {.hooks = &hooks, .start = start, .stop = stop, .free = free_topics};
+const ln_service ln_topics_service = {
+    .hooks = &hooks, .start = start, .stop = stop, .free = free_topics};
 
 ln_server *ln_server_new(const ln_server_options *options)
 {
     const ln_allocator *const alloc =
         options == NULL || options->allocator == NULL ? &ln_alloc_libc : options->allocator;
     void *const topics = ln_topics_new(alloc);
-    ln_server *const server = topics == NULL ? NULL : ln_server_create(options, &ln_topics_service, topics);
+    ln_server *const server =
+        topics == NULL ? NULL : ln_server_create(options, &ln_topics_service, topics);
 
     if (server == NULL)
         free_topics(topics);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * topics - a hub for each worker, joined by the mesh, and connections as subscribers. What linnet/topic.h promises, and
- * what the dialects build on.
+ * topics - a hub for each worker, joined by the mesh, and connections as subscribers. What
+ * linnet/topic.h promises, and what the dialects build on.
  */
 #ifndef LN_TOPICS_H
 #define LN_TOPICS_H
@@ -11,13 +11,16 @@
 #include "hub/hub.h"
 #include "peer/serverinner.h"
 
-/* Forms of a msg (msg.h): what plain WebSocket subscribers get. Dialects take the numbers from LN_FORM_DIALECTS on. */
+/* Forms of a msg (msg.h): what plain WebSocket subscribers get. Dialects take the numbers from
+ * LN_FORM_DIALECTS on. */
 enum { LN_FORM_PLAIN, LN_FORM_DEFLATED, LN_FORM_DIALECTS };
 
-enum { LN_TOPICS_SHARED_BITS = 15 }; /* window of the shared compression; a message below 1 << n fits any window of n */
+/* window of the shared compression; a message below 1 << n fits any window of n */
+enum { LN_TOPICS_SHARED_BITS = 15 };
 
 /*
- * Names beginning so are linnet's own (presence): applications and peers can neither subscribe nor publish to them.
+ * Names beginning so are linnet's own (presence): applications and peers can neither subscribe nor
+ * publish to them.
  */
 #define LN_TOPICS_RESERVED "$linnet."
 
@@ -28,7 +31,8 @@ void *ln_topics_new(const ln_allocator *alloc);
 /* The state of a running server, by its worker's home. */
 typedef struct ln_topics ln_topics;
 
-/* Subscribing and publishing without the rule for reserved names; on the connection's (home's) thread. */
+/* Subscribing and publishing without the rule for reserved names; on the connection's (home's)
+ * thread. */
 int ln_topics_subscribe(ln_conn *c, ln_span topic);
 int ln_topics_publish(ln_home *home, ln_msg *m, ln_hub_result *result);
 

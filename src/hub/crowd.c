@@ -30,7 +30,8 @@ int ln_crowd_reserve(ln_crowd *c, const ln_allocator *alloc)
     return resize(c, alloc, c->capacity + c->capacity / 2 + CAPACITY_MIN);
 }
 
-/* Below a quarter: to about a half, so that the next join or leave does not move the seats again. */
+/* Below a quarter: to about a half, so that the next join or leave does not move the seats
+ * again. */
 static void shrink(ln_crowd *c, const ln_allocator *alloc)
 {
     if (c->size < c->capacity / 4)

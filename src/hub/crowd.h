@@ -2,8 +2,8 @@
 /*
  * crowd - the members of one topic, seated side by side so that fan-out reads memory in order.
  *
- * Outside a publication a leaver's seat goes to the last one (O(1)); while seats are being walked it is vacated
- * instead, and the crowd is closed up afterwards.
+ * Outside a publication a leaver's seat goes to the last one (O(1)); while seats are being walked
+ * it is vacated instead, and the crowd is closed up afterwards.
  *
  * Invariants
  *   1. live <= size <= capacity; size - live seats are vacant (who == NULL).

@@ -167,7 +167,8 @@ void ln_subscriber_init(ln_subscriber *s, ln_deliver_fn *deliver, uint64_t id)
     *s = (ln_subscriber){.deliver = deliver, .id = id};
 }
 
-/* Searches the shorter side, so that neither a large topic nor a subscriber to many makes it dear. */
+/* Searches the shorter side, so that neither a large topic nor a subscriber to many makes it
+ * dear. */
 static ln_member *find_member(const ln_topic *t, const ln_subscriber *s)
 {
     if (t->crowd.size < s->count)
@@ -185,7 +186,8 @@ static int join(ln_hub *hub, ln_topic *t, ln_subscriber *s)
     if (!m)
         return LN_ERR_NOMEM;
     int rc = ln_crowd_reserve(&t->crowd, hub->alloc);
-    /* Vacant seats: everybody left during this publication, and the interest was not withdrawn yet. */
+    /* Vacant seats: everybody left during this publication, and the interest was not
+     * withdrawn yet. */
     if (rc == 0 && t->crowd.size == 0 && hub->backplane)
         rc = hub->backplane->interest(hub->backplane, hub, name_of(t), true);
     if (rc < 0) {
@@ -267,7 +269,8 @@ void ln_hub_leave_all(ln_hub *hub, ln_subscriber *s)
 
 /* -- Publications ------------------------------------------------------------------------------ */
 
-/* Calls whoever sat there when it began. Seats may be vacated, and the array may grow and move, at every call. */
+/* Calls whoever sat there when it began. Seats may be vacated, and the array may grow and move, at
+ * every call. */
 LN_HOT static void fan_out(const ln_topic *t, ln_msg *m, uint32_t outcomes[OUTCOMES])
 {
     const uint32_t size = t->crowd.size;

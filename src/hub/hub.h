@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hub - topics, who subscribes to them, and fan-out. One per worker; knows no WebSocket, no socket, no thread.
+ * hub - topics, who subscribes to them, and fan-out. One per worker; knows no WebSocket, no socket,
+ * no thread.
  *
- * A subscriber is any object with an embedded ln_subscriber and one function that takes a message. That function may
- * call the hub: joining and leaving take effect at once (also of other subscribers, which may even be freed once they
- * have left everything); what it publishes waits until the publication under way has ended.
+ * A subscriber is any object with an embedded ln_subscriber and one function that takes a message.
+ * That function may call the hub: joining and leaving take effect at once (also of other
+ * subscribers, which may even be freed once they have left everything); what it publishes waits
+ * until the publication under way has ended.
  *
  * Invariants
- *   1. A topic exists exactly while it has a subscriber, or until the publication ends in which it lost the last one.
+ *   1. A topic exists exactly while it has a subscriber, or until the publication ends in which it
+ *      lost the last one.
  *   2. topic->crowd is dense; a member knows its seat, so leaving is O(1) whatever the size.
- *   3. A publication reaches those who were subscribed when it began, each once; one who leaves during it is skipped,
- *      also when it joins again before it was reached.
- *   4. Order: two publications to a topic reach every subscriber in the order of the calls. One is delivered at a time;
- *      the stack does not grow with publications that cause others.
- *   5. While a publication is under way no seat moves and no topic vanishes; what lost members is in hub->torn and put
- *      right at the end.
+ *   3. A publication reaches those who were subscribed when it began, each once; one who leaves
+ *      during it is skipped, also when it joins again before it was reached.
+ *   4. Order: two publications to a topic reach every subscriber in the order of the calls. One is
+ *      delivered at a time; the stack does not grow with publications that cause others.
+ *   5. While a publication is under way no seat moves and no topic vanishes; what lost members is
+ *      in hub->torn and put right at the end.
  *   6. The backplane has been told of interest exactly for the topics that exist.
  */
 #ifndef LN_HUB_H
@@ -45,7 +48,8 @@ struct ln_subscriber {
     uint32_t count;     /* of them */
 };
 
-/* Publications that one may cause, directly and through others, before it has ended: cuts circles of replies. */
+/* Publications that one may cause, directly and through others, before it has ended: cuts circles
+ * of replies. */
 enum { LN_HUB_CASCADE_MAX = 1024 };
 
 /* Both at least 1. */
@@ -81,7 +85,8 @@ void ln_hub_attach(ln_hub *hub, ln_backplane *backplane);
 /* In no topic. `s` must stay where it is while it is in one. */
 void ln_subscriber_init(ln_subscriber *s, ln_deliver_fn *deliver, uint64_t id);
 
-/* 0, also when already in; LN_ERR_INVALID (name), LN_ERR_LIMIT, LN_ERR_NOMEM, or what the backplane says. */
+/* 0, also when already in; LN_ERR_INVALID (name), LN_ERR_LIMIT, LN_ERR_NOMEM, or what the backplane
+ * says. */
 int ln_hub_subscribe(ln_hub *hub, ln_subscriber *s, ln_span topic);
 /* LN_ERR_NOT_FOUND. */
 int ln_hub_unsubscribe(ln_hub *hub, ln_subscriber *s, ln_span topic);
@@ -89,11 +94,11 @@ int ln_hub_unsubscribe(ln_hub *hub, ln_subscriber *s, ln_span topic);
 void ln_hub_leave_all(ln_hub *hub, ln_subscriber *s);
 
 /*
- * Hands on to the backplane and delivers here. `result` may be NULL. LN_ERR_INVALID for a bad topic name; an error of
- * the backplane, after delivering here.
+ * Hands on to the backplane and delivers here. `result` may be NULL. LN_ERR_INVALID for a bad topic
+ * name; an error of the backplane, after delivering here.
  *
- * From inside a delivery: waits its turn, *result is all zeros, and those are reached who are subscribed then.
- * LN_ERR_NOMEM or LN_ERR_LIMIT (LN_HUB_CASCADE_MAX): it goes nowhere.
+ * From inside a delivery: waits its turn, *result is all zeros, and those are reached who are
+ * subscribed then. LN_ERR_NOMEM or LN_ERR_LIMIT (LN_HUB_CASCADE_MAX): it goes nowhere.
  */
 int ln_hub_publish(ln_hub *hub, ln_msg *m, ln_hub_result *result);
 

@@ -2,13 +2,15 @@
 /*
  * members - one subscriber in one topic, and the pages that such nodes come from.
  *
- * A node is 32 bytes: it ties the subscriber's list (for leaving everything) to a seat in the topic's crowd (for
- * leaving one). The subscriber itself is not in it, but in the seat, where fan-out reads it.
+ * A node is 32 bytes: it ties the subscriber's list (for leaving everything) to a seat in the
+ * topic's crowd (for leaving one). The subscriber itself is not in it, but in the seat, where
+ * fan-out reads it.
  *
  * Invariants
- *   1. A page is in `roomy` exactly while it has a free node, and exists exactly while it has a used one: after any
- *      storm the memory goes back.
- *   2. A node knows its place in its page, so that giving it back needs no search and no aligned memory.
+ *   1. A page is in `roomy` exactly while it has a free node, and exists exactly while it has a
+ *      used one: after any storm the memory goes back.
+ *   2. A node knows its place in its page, so that giving it back needs no search and no aligned
+ *      memory.
  */
 #ifndef LN_MEMBERS_H
 #define LN_MEMBERS_H
@@ -40,7 +42,8 @@ void ln_members_init(ln_members *m, const ln_allocator *alloc);
 /* Every node must have been given back. */
 void ln_members_fini(ln_members *m);
 
-/* A node with nothing set but its place, or NULL when out of memory. Release with ln_members_give(). */
+/* A node with nothing set but its place, or NULL when out of memory. Release with
+ * ln_members_give(). */
 ln_member *ln_members_take(ln_members *m);
 void ln_members_give(ln_members *m, ln_member *member);
 

@@ -2,12 +2,14 @@
 /*
  * msg - what is published: immutable, reference-counted, shared by all subscribers on all workers.
  *
- * Its wire forms (a plain frame, a deflated one, one per dialect) are made once, by whoever needs one first, and kept.
+ * Its wire forms (a plain frame, a deflated one, one per dialect) are made once, by whoever needs
+ * one first, and kept.
  *
  * Invariants
- *   1. From the first publication (or second reference) on only the count and the form slots change, both atomically.
- *      Until then its maker may set `excluded`.
- *   2. A form slot goes from NULL to a block once; two makers may race, the loser's block is released.
+ *   1. From the first publication (or second reference) on only the count and the form slots
+ *      change, both atomically. Until then its maker may set `excluded`.
+ *   2. A form slot goes from NULL to a block once; two makers may race, the loser's block is
+ *      released.
  */
 #ifndef LN_MSG_H
 #define LN_MSG_H
@@ -42,8 +44,9 @@ ln_msg *ln_msg_ref(ln_msg *m);
 void ln_msg_unref(ln_msg *m);
 
 /*
- * The block in slot `form` < LN_MSG_FORMS, made by make(m, arg) (one reference, owned by the msg) on first need.
- * Borrowed while the msg lives. NULL: out of memory; the next call tries again. Any thread.
+ * The block in slot `form` < LN_MSG_FORMS, made by make(m, arg) (one reference, owned by the msg)
+ * on first need. Borrowed while the msg lives. NULL: out of memory; the next call tries again. Any
+ * thread.
  */
 ln_block *ln_msg_form(ln_msg *m, unsigned form, ln_block *(*make)(const ln_msg *m, void *arg),
                       void *arg);

@@ -151,7 +151,8 @@ static void drop_stay(ln_roster *r, stay *s)
     ln_free(r->alloc, s);
 }
 
-/* A room that is only counted was told as more than list_max, so becoming listable is a change of the number too. */
+/* A room that is only counted was told as more than list_max, so becoming listable is a change of
+ * the number too. */
 static bool has_changed(const room *at)
 {
     return at->is_listed ? !ln_list_is_empty(&at->pending) : at->here != at->told;

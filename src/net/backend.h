@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * backend - what a loop asks of the system, in the shape of completions; epoll.c and uring.c answer.
+ * backend - what a loop asks of the system, in the shape of completions; epoll.c and uring.c
+ * answer.
  *
- * Only loop.c, sock.c and the back ends include this. A back end sees four kinds of sock; "the operation" below is what
- * its kind does until it is stopped: receive, accept, wait for one connect, wait for input.
+ * Only loop.c, sock.c and the back ends include this. A back end sees four kinds of sock; "the
+ * operation" below is what its kind does until it is stopped: receive, accept, wait for one
+ * connect, wait for input.
  *
  * Invariants
  *   1. Callbacks come from wait() only, never from a function that a callback may call.
- *   2. After every callback the back end looks at the flags again: the sock may be paused, or closing.
+ *   2. After every callback the back end looks at the flags again: the sock may be paused, or
+ *      closing.
  *   3. wait() makes one system call when nothing has gone wrong and nobody has filled a queue.
  */
 #ifndef LN_BACKEND_H
@@ -42,26 +45,31 @@ struct ln_backend {
 
     /* loop->io. LN_ERR_NOMEM, LN_ERR_DESCRIPTORS, LN_ERR_UNSUPPORTED. */
     int (*open)(ln_loop *loop);
-    /* No sock is left but such as end() has not finished; the system lets go of their memory here. */
+    /* No sock is left but such as end() has not finished; the system lets go of their memory
+     * here. */
     void (*close)(ln_loop *loop);
     int (*descriptor)(const ln_loop *loop);
     /* Something is prepared that only wait() hands to the system. */
     bool (*has_work)(const ln_loop *loop);
-    /* Submits, waits, reads the clock (ln_loop_tick()), calls back. -1 = no limit. 0 or LN_ERR_IO. */
+    /* Submits, waits, reads the clock (ln_loop_tick()), calls back. -1 = no limit. 0 or
+     * LN_ERR_IO. */
     int (*wait)(ln_loop *loop, int64_t timeout_ms);
     /* Makes a wait() return that is under way or comes next. Any thread, and signal handlers. */
     void (*wake)(ln_loop *loop);
 
-    /* Begins the operation, for the first time or after stop(). LN_ERR_NOMEM, LN_ERR_INVALID (epoll: bad descriptor). */
+    /* Begins the operation, for the first time or after stop(). LN_ERR_NOMEM, LN_ERR_INVALID
+     * (epoll: bad descriptor). */
     int (*start)(ln_sock *s);
-    /* LN_SOCK_PAUSED was set: what is under way need not be finished, and must not be called back. */
+    /* LN_SOCK_PAUSED was set: what is under way need not be finished, and must not be called
+     * back. */
     void (*stop)(ln_sock *s);
     /* As ln_sock_send(); sets LN_SOCK_SENDING if it returns less than given. */
     size_t (*send)(ln_sock *s, const ln_span *spans, int k);
     size_t (*send_quiet)(ln_sock *s, const ln_span *spans, int k);
     /* Somebody wants on_sent of a send that may have been quiet. */
     void (*hurry)(ln_sock *s);
-    /* Closing: cancels what is under way; called in each turn until it is true, when nothing is left. */
+    /* Closing: cancels what is under way; called in each turn until it is true, when nothing is
+     * left. */
     bool (*end)(ln_sock *s);
     /* Closes a stream's descriptor, maybe only with the next wait(). */
     void (*release)(ln_sock *s);
@@ -73,13 +81,16 @@ extern const ln_backend ln_backend_uring;
 /* Reads the clock into loop->now_ms. */
 void ln_loop_tick(ln_loop *loop);
 
-/* A sock of any kind: `fd` is taken over (LN_SOCK_WATCH: borrowed). Errors as start(); then nothing was taken. */
+/* A sock of any kind: `fd` is taken over (LN_SOCK_WATCH: borrowed). Errors as start(); then nothing
+ * was taken. */
 LN_NODISCARD int ln_sock_start(ln_sock *s, ln_loop *loop, int fd, unsigned kind,
                                const ln_sock_ops *ops);
 
-/* start() once more; when the system has no memory for it, a stream breaks and anything else tries in each turn. */
+/* start() once more; when the system has no memory for it, a stream breaks and anything else tries
+ * in each turn. */
 void ln_sock_start_again(ln_sock *s);
-/* An operation is lost for want of memory: on_end comes from the next flush phase, not from inside the owner's call. */
+/* An operation is lost for want of memory: on_end comes from the next flush phase, not from inside
+ * the owner's call. */
 void ln_sock_break(ln_sock *s);
 
 LN_INLINE unsigned ln_sock_kind(const ln_sock *s)
@@ -94,8 +105,9 @@ LN_INLINE bool ln_sock_wants_input(const ln_sock *s)
 }
 
 /*
- * For the back ends: receiving is over (`error` 0: the peer's FIN; else an errno), or a send failed. Both see to it that
- * on_end comes at most once with 0 and once with an error, in this order.
+ * For the back ends: receiving is over (`error` 0: the peer's FIN; else an errno), or a send
+ * failed. Both see to it that on_end comes at most once with 0 and once with an error, in this
+ * order.
  */
 void ln_sock_receive_ended(ln_sock *s, int error);
 void ln_sock_send_failed(ln_sock *s, int error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connecting out: connect() by hand, then the back end's wait for the one moment when it has succeeded or failed.
+ * Connecting out: connect() by hand, then the back end's wait for the one moment when it has
+ * succeeded or failed.
  *
  *   connecting   sock open, timer unset     -> on_result() -> gone
  *   refused      sock never opened, timer due at once -> tell_failure() -> gone

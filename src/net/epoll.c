@@ -2,9 +2,10 @@
 /*
  * The back end that runs everywhere: readiness turned into completions.
  *
- * Level-triggered, and lazy about it: interest is changed only when an event comes that nobody wants, so that pausing,
- * resuming, ending and closing within one turn cost no system call. A receive that did not fill its memory is not
- * repeated: a steady echo is one epoll_wait a turn, one recv and one send a message.
+ * Level-triggered, and lazy about it: interest is changed only when an event comes that nobody
+ * wants, so that pausing, resuming, ending and closing within one turn cost no system call. A
+ * receive that did not fill its memory is not repeated: a steady echo is one epoll_wait a turn, one
+ * recv and one send a message.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -121,7 +122,8 @@ static void epoll_stop(ln_sock *s)
     (void)s; /* the first event that is not wanted disarms it */
 }
 
-/* Sends what the system takes now. Any failure is told from the next wait(), where callbacks belong. */
+/* Sends what the system takes now. Any failure is told from the next wait(), where callbacks
+ * belong. */
 static size_t epoll_send(ln_sock *s, const ln_span *spans, int k)
 {
     ssize_t n;
@@ -157,7 +159,8 @@ static void epoll_hurry(ln_sock *s)
 static bool epoll_end(ln_sock *s)
 {
     struct epoll_io *const io = s->loop->io;
-    /* By hand, as close() is not enough when the descriptor was duplicated, or inherited by a child. */
+    /* By hand, as close() is not enough when the descriptor was duplicated, or inherited by a
+     * child. */
     if (s->io_flags & ARMED)
         epoll_ctl(io->fd, EPOLL_CTL_DEL, s->fd, NULL);
     if (s->io_flags & ALWAYS_READY)

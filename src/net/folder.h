@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * folder - files below one directory and nothing else: no way out by "..", by symbolic link or by renaming.
+ * folder - files below one directory and nothing else: no way out by "..", by symbolic link or by
+ * renaming.
  *
- * The kernel enforces it (openat2 with RESOLVE_BENEATH); names are bytes that were decoded once by the caller.
+ * The kernel enforces it (openat2 with RESOLVE_BENEATH); names are bytes that were decoded once by
+ * the caller.
  */
 #ifndef LN_FOLDER_H
 #define LN_FOLDER_H
 
 #include "base/base.h"
 
-/* Opens a directory for good. Its descriptor in *fd. LN_ERR_NOT_FOUND, LN_ERR_ACCESS, LN_ERR_DESCRIPTORS, LN_ERR_IO. */
+/* Opens a directory for good. Its descriptor in *fd. LN_ERR_NOT_FOUND, LN_ERR_ACCESS,
+ * LN_ERR_DESCRIPTORS, LN_ERR_IO. */
 LN_NODISCARD int ln_folder_open(const char *path, int *fd);
 
 typedef struct ln_file {
@@ -21,8 +24,9 @@ typedef struct ln_file {
 } ln_file;
 
 /*
- * Opens `path` ("a/b.txt", no leading slash, "" = the folder itself) for reading: a regular file, or tells that it is a
- * folder. LN_ERR_NOT_FOUND (also anything that is neither), LN_ERR_ACCESS (a way out), LN_ERR_DESCRIPTORS, LN_ERR_IO.
+ * Opens `path` ("a/b.txt", no leading slash, "" = the folder itself) for reading: a regular file,
+ * or tells that it is a folder. LN_ERR_NOT_FOUND (also anything that is neither), LN_ERR_ACCESS (a
+ * way out), LN_ERR_DESCRIPTORS, LN_ERR_IO.
  */
 LN_NODISCARD int ln_file_open(int folder_fd, const char *path, ln_file *file);
 

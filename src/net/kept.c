@@ -119,7 +119,8 @@ ln_kept_sock *ln_kept_next(ln_kept *k)
         if (!k->ready)
             k->ready_end = &k->ready;
         if (record->sock)
-            return record; /* is_ready stays: resume() must not link it while it is in the caller's hands */
+            /* is_ready stays: resume() must not link it while it is in the caller's hands */
+            return record;
         ln_free(k->alloc, record);
     }
     return NULL;

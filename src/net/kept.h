@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kept - received bytes that came when nobody wanted them: a socket was paused while they were on their way up.
+ * kept - received bytes that came when nobody wanted them: a socket was paused while they were on
+ * their way up.
  *
- * For a back end that cannot leave bytes in the system once they are received. What a socket can make us keep is what
- * one turn received for it, at most about its receive buffer in the kernel: pausing cancels the operation.
+ * For a back end that cannot leave bytes in the system once they are received. What a socket can
+ * make us keep is what one turn received for it, at most about its receive buffer in the kernel:
+ * pausing cancels the operation.
  *
  * Invariants
  *   1. Pieces of one socket come out in the order they went in.
@@ -55,8 +57,8 @@ void ln_kept_resume(ln_kept *k, ln_sock *s);
 void ln_kept_drop(ln_kept *k, ln_sock *s);
 
 /*
- * The next ready record, or NULL; it is the caller's until put back with done(). Meanwhile pieces may be added, and
- * pop() takes them: free each with ln_free().
+ * The next ready record, or NULL; it is the caller's until put back with done(). Meanwhile pieces
+ * may be added, and pop() takes them: free each with ln_free().
  */
 ln_kept_sock *ln_kept_next(ln_kept *k);
 ln_piece *ln_kept_pop(ln_kept_sock *record);

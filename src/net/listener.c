@@ -182,7 +182,8 @@ static void on_result(ln_sock *s, int result)
         shed(l);
         back_off(l);
         break;
-    /* accept(2): errors of the connection, or of the network at that moment; the next one may be fine */
+    /* accept(2): errors of the connection, or of the network at that moment; the next one may be
+     * fine */
     case EINTR:
     case ECONNABORTED:
     case EPERM:

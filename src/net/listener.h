@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * listener - a listening socket on a loop: accepts, sheds when descriptors run out, backs off, recovers.
+ * listener - a listening socket on a loop: accepts, sheds when descriptors run out, backs off,
+ * recovers.
  *
- * Out of descriptors (EMFILE, ENFILE): the reserve descriptor is given up to accept and reset one waiting connection, and
- * accepting pauses for LN_LISTENER_BACKOFF_MS, so that a full process neither spins nor leaves peers hanging. Errors of
- * one connection (ECONNABORTED and its like) are nobody's business; anything else is waited out as well.
+ * Out of descriptors (EMFILE, ENFILE): the reserve descriptor is given up to accept and reset one
+ * waiting connection, and accepting pauses for LN_LISTENER_BACKOFF_MS, so that a full process
+ * neither spins nor leaves peers hanging. Errors of one connection (ECONNABORTED and its like) are
+ * nobody's business; anything else is waited out as well.
  */
 #ifndef LN_LISTENER_H
 #define LN_LISTENER_H
@@ -15,16 +17,18 @@
 enum { LN_LISTENER_BACKOFF_MS = 100, LN_LISTENER_BACKLOG = 4096 };
 
 /*
- * A bound, listening, non-blocking socket in *fd. `is_shared`: SO_REUSEPORT, so that each worker binds its own (Unix
- * sockets are bound once and duplicated by the caller). A stale Unix socket file that nobody answers is replaced.
- * LN_ERR_ADDRESS, LN_ERR_ACCESS, LN_ERR_DESCRIPTORS, LN_ERR_NOMEM.
+ * A bound, listening, non-blocking socket in *fd. `is_shared`: SO_REUSEPORT, so that each worker
+ * binds its own (Unix sockets are bound once and duplicated by the caller). A stale Unix socket
+ * file that nobody answers is replaced. LN_ERR_ADDRESS, LN_ERR_ACCESS, LN_ERR_DESCRIPTORS,
+ * LN_ERR_NOMEM.
  */
 LN_NODISCARD int ln_listen(const ln_address *address, bool is_shared, int *fd);
 
 typedef struct ln_listener ln_listener;
 struct ln_listener {
     ln_sock sock; /* its ops are listener.c's */
-    /* A connection: `fd` is the callee's, non-blocking, TCP_NODELAY set. Its peer: ln_address_of_peer(). */
+    /* A connection: `fd` is the callee's, non-blocking, TCP_NODELAY set. Its peer:
+     * ln_address_of_peer(). */
     void (*on_accept)(ln_listener *listener, int fd);
     void (*on_closed)(ln_listener *listener); /* memory may go; its descriptors are closed */
     ln_timer backoff;
@@ -34,8 +38,8 @@ struct ln_listener {
 };
 
 /*
- * Starts accepting; takes over `fd` (from ln_listen(): TCP_NODELAY is inherited from it). Leaves `user` as it is.
- * LN_ERR_NOMEM, LN_ERR_DESCRIPTORS: fd is closed.
+ * Starts accepting; takes over `fd` (from ln_listen(): TCP_NODELAY is inherited from it). Leaves
+ * `user` as it is. LN_ERR_NOMEM, LN_ERR_DESCRIPTORS: fd is closed.
  */
 LN_NODISCARD int ln_listener_open(ln_listener *listener, ln_loop *loop, int fd,
                                   void (*on_accept)(ln_listener *listener, int fd));

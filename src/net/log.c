@@ -9,8 +9,8 @@
 #include "base/base.h"
 
 /*
- * A bucket lets burst + rate lines through in the second after a rest; two of them share LN_LOG_LINES_MAX, and each
- * leaves a line for a report.
+ * A bucket lets burst + rate lines through in the second after a rest; two of them share
+ * LN_LOG_LINES_MAX, and each leaves a line for a report.
  */
 static const ln_bucket_rate lines = {.per_second = LN_LOG_LINES_MAX / 4,
                                      .burst = LN_LOG_LINES_MAX / 4 - 1};
@@ -36,7 +36,8 @@ static const char *level_name(enum ln_log_level level)
     return "?";
 }
 
-/* Time, level, line and newline in one write: lines of several threads, and of several processes, stay whole. */
+/* Time, level, line and newline in one write: lines of several threads, and of several processes,
+ * stay whole. */
 static void write_stderr(void *user, enum ln_log_level level, ln_span line)
 {
     (void)user;
@@ -57,7 +58,8 @@ static void write_stderr(void *user, enum ln_log_level level, ln_span line)
     (void)written;
 }
 
-/* Length of the valid UTF-8 sequence at `p`, and its code point; 0 if there is none (RFC 3629 4). */
+/* Length of the valid UTF-8 sequence at `p`, and its code point; 0 if there is none (RFC 3629
+ * 4). */
 static size_t decode(const uint8_t *p, size_t n, uint32_t *point)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -81,7 +83,8 @@ static size_t decode(const uint8_t *p, size_t n, uint32_t *point)
     return length;
 }
 
-/* Characters that end a line, hide, or turn the direction of what follows (Unicode 16, Bidi_Control and Zl, Zp). */
+/* Characters that end a line, hide, or turn the direction of what follows (Unicode 16, Bidi_Control
+ * and Zl, Zp). */
 static bool is_deceptive(uint32_t point)
 {
     return point < 0x20 || (point >= 0x7F && point <= 0x9F) || point == 0x061C || point == 0x200E ||
@@ -89,7 +92,8 @@ static bool is_deceptive(uint32_t point)
            (point >= 0x2066 && point <= 0x2069) || point == 0xFEFF;
 }
 
-/* The first character of `p` as it is to appear in `unit`; returns how many bytes of `p` it stands for. */
+/* The first character of `p` as it is to appear in `unit`; returns how many bytes of `p` it stands
+ * for. */
 static size_t escape_one(const uint8_t *p, size_t n, char unit[UNIT_MAX], size_t *length)
 {
     uint32_t point;
@@ -152,7 +156,8 @@ static bool needs_quotes(const char *value, size_t n)
     return n == 0 || strcspn(value, " \"=\\") < n;
 }
 
-/* Appends " key=value" to the line of `length` bytes. Its new length, or the old one if the pair does not fit. */
+/* Appends " key=value" to the line of `length` bytes. Its new length, or the old one if the pair
+ * does not fit. */
 static size_t append_pair(char *line, size_t length, const ln_log_field *field)
 {
     char value[LN_LOG_VALUE_MAX + 1];

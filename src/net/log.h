@@ -2,15 +2,16 @@
 /*
  * log - one event, one line: a message and key=value pairs, escaped, bounded, rate limited.
  *
- * Everything that came from a peer goes through a pair's value, where control characters (C0, C1, DEL), invalid UTF-8,
- * line separators and bidirectional overrides are escaped as \xNN or \u{...}; nothing can start a second line.
+ * Everything that came from a peer goes through a pair's value, where control characters (C0, C1,
+ * DEL), invalid UTF-8, line separators and bidirectional overrides are escaped as \xNN or \u{...};
+ * nothing can start a second line.
  *
  * A log belongs to one thread, usually a loop's; its hook is shared by many.
  *
  * Invariants
  *   1. A line has at most LN_LOG_LINE_MAX bytes, is valid UTF-8 and holds no control character.
- *   2. In any second at most LN_LOG_LINES_MAX lines at warning or worse reach the hook; what a peer can provoke
- *      (warnings) never uses up the share of the errors.
+ *   2. In any second at most LN_LOG_LINES_MAX lines at warning or worse reach the hook; what a peer
+ *      can provoke (warnings) never uses up the share of the errors.
  *   3. Every suppressed line is counted, and the count is reported once.
  */
 #ifndef LN_LOG_H
@@ -35,7 +36,8 @@ typedef struct ln_log {
     uint64_t suppressed_since_ms;
 } ln_log;
 
-/* hook NULL = standard error, with time and level in front, one write(2) a line. level 0 = LN_LOG_INFO. */
+/* hook NULL = standard error, with time and level in front, one write(2) a line. level 0 =
+ * LN_LOG_INFO. */
 void ln_log_init(ln_log *log, ln_log_hook *hook, void *user, enum ln_log_level level);
 
 /* Last words: reports what was suppressed since the last report. */
@@ -52,20 +54,22 @@ ln_log_field ln_log_pair(const char *key, ln_span text);
 ln_log_field ln_log_number(const char *key, int64_t number);
 
 /*
- * Writes a line if `level` is wanted; `now_ms` for the rate limit. `message` is a literal of ours; `fields` may be NULL
- * when `count` is 0.
+ * Writes a line if `level` is wanted; `now_ms` for the rate limit. `message` is a literal of ours;
+ * `fields` may be NULL when `count` is 0.
  */
 void ln_log_write(ln_log *log, enum ln_log_level level, uint64_t now_ms, const char *message,
                   const ln_log_field *fields, unsigned count);
 
-/* ln_log_say(log, LN_LOG_WARN, now, "upgrade refused", ln_log_pair("path", path), ln_log_number("status", 403)) */
+/* ln_log_say(log, LN_LOG_WARN, now, "upgrade refused", ln_log_pair("path", path),
+ * ln_log_number("status", 403)) */
 #define ln_log_say(log, level, now_ms, message, ...)                                               \
     ln_log_write(log, level, now_ms, message, (const ln_log_field[]){__VA_ARGS__},                 \
                  sizeof((const ln_log_field[]){__VA_ARGS__}) / sizeof(ln_log_field))
 
 /*
- * Escapes `text` into buffer (`size` bytes with the NUL), backslashes and double quotes included. What does not fit is
- * cut between characters and ends in "...". Its length; nothing is written when size is 0.
+ * Escapes `text` into buffer (`size` bytes with the NUL), backslashes and double quotes included.
+ * What does not fit is cut between characters and ends in "...". Its length; nothing is written
+ * when size is 0.
  */
 size_t ln_log_escape(ln_span text, char *buffer, size_t size);
 

@@ -65,7 +65,8 @@ static int open_backend(ln_loop *loop, const ln_backend *backend)
     return backend->open(loop);
 }
 
-/* io_uring where it works: old kernels lack it, sandboxes deny it, limits on locked memory starve it. */
+/* io_uring where it works: old kernels lack it, sandboxes deny it, limits on locked memory starve
+ * it. */
 static int open_best(ln_loop *loop)
 {
     return open_backend(loop, &ln_backend_uring) == 0 ? 0 : open_backend(loop, &ln_backend_epoll);
@@ -127,7 +128,8 @@ static bool reap_one(ln_sock *s)
     return true;
 }
 
-/* Closed socks get on_closed; those the system still holds wait in `ending` for their completions. */
+/* Closed socks get on_closed; those the system still holds wait in `ending` for their
+ * completions. */
 static unsigned reap(ln_loop *loop)
 {
     ln_sock *lists[] = {loop->closing, loop->ending};
@@ -227,7 +229,8 @@ static int wait_and_dispatch(ln_loop *loop, int64_t timeout_ms)
     return loop->backend->wait(loop, timeout_ms);
 }
 
-/* Lets closed socks end. Gives up when the back end does, as io_uring's does on any thread but the loop's own. */
+/* Lets closed socks end. Gives up when the back end does, as io_uring's does on any thread but the
+ * loop's own. */
 static void drain(ln_loop *loop)
 {
     for (unsigned i = 0; i < DRAIN_TURNS && (loop->corked || loop->closing || loop->ending); i++) {

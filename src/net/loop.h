@@ -7,15 +7,18 @@
  * A turn, in this order
  *   1. expire    timers that are due
  *   2. mail      what other threads posted
- *   3. flush     every socket that was corked gets on_flush once: all output of the turn leaves in one send
+ *   3. flush     every socket that was corked gets on_flush once: all output of the turn leaves in
+ *      one send
  *   4. reap      closed sockets whose operations are over get on_closed
  *   5. wait      the back end submits what is pending and waits, at most until the next timer
  *   6. dispatch  completions: accepted, received, sent
- * Work made in 6 is flushed before the next 5, and never waits for it. Work made in 2 to 4 after its phase keeps 5 from
- * sleeping; it is not looped over, so that nobody can keep the loop from its descriptors.
+ * Work made in 6 is flushed before the next 5, and never waits for it. Work made in 2 to 4 after
+ * its phase keeps 5 from sleeping; it is not looped over, so that nobody can keep the loop from its
+ * descriptors.
  *
  * Lifetime
- *   1. A socket is never freed by the loop: on_closed is the last call for it, then its memory is the owner's again.
+ *   1. A socket is never freed by the loop: on_closed is the last call for it, then its memory is
+ *      the owner's again.
  *   2. ln_sock_close() only marks. Nothing but on_closed is called for a marked socket.
  *   3. Everything here is for the loop's thread, except mail (mail.h) and ln_loop_stop().
  */
@@ -64,7 +67,8 @@ struct ln_loop {
 /* The loop whose turn runs on this thread, or NULL. */
 ln_loop *ln_loop_current(void);
 
-/* Unpredictable bytes from a per-loop pool filled by the system's generator; never the same again after a fork. */
+/* Unpredictable bytes from a per-loop pool filled by the system's generator; never the same again
+ * after a fork. */
 void ln_loop_random(ln_loop *loop, void *bytes, size_t n);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The queue is Dmitry Vyukov's intrusive one: a writer swaps itself in as the last, then links its predecessor to
- * itself. Between the two steps the chain is cut there, and the reader stops early.
+ * The queue is Dmitry Vyukov's intrusive one: a writer swaps itself in as the last, then links its
+ * predecessor to itself. Between the two steps the chain is cut there, and the reader stops early.
  */
 #include "mail.h"
 
@@ -29,7 +29,8 @@ bool ln_mailbox_post(ln_mailbox *m, ln_letter *letter)
 
 bool ln_mailbox_look(ln_mailbox *m)
 {
-    /* The exchange pairs with that in post(): who reads our false wakes us, who was before it is seen by take(). */
+    /* The exchange pairs with that in post(): who reads our false wakes us, who was before it is
+     * seen by take(). */
     return atomic_load_explicit(&m->is_awake, memory_order_relaxed) &&
            atomic_exchange_explicit(&m->is_awake, false, memory_order_acq_rel);
 }

@@ -2,13 +2,15 @@
 /*
  * mail - letters from any thread to a loop: many writers, one reader, no lock on the way.
  *
- * A letter is embedded in what it carries. One wake-up serves all letters posted before the reader looks.
+ * A letter is embedded in what it carries. One wake-up serves all letters posted before the reader
+ * looks.
  *
  * Invariants
  *   1. Letters of one thread are handled in the order it posted them.
- *   2. handle() owns the letter and frees what embeds it; after the loop has ended it is called with `loop` NULL, so
- *      that nothing leaks.
- *   3. A letter that the reader has not seen implies is_awake, or a writer that is about to set it and to wake the loop.
+ *   2. handle() owns the letter and frees what embeds it; after the loop has ended it is called
+ *      with `loop` NULL, so that nothing leaks.
+ *   3. A letter that the reader has not seen implies is_awake, or a writer that is about to set it
+ *      and to wake the loop.
  */
 #ifndef LN_MAIL_H
 #define LN_MAIL_H
@@ -39,7 +41,8 @@ bool ln_mailbox_post(ln_mailbox *m, ln_letter *letter);
 /* The loop, before it takes: may there be letters? From now on a writer wakes the loop again. */
 bool ln_mailbox_look(ln_mailbox *m);
 
-/* The loop: the next letter or NULL. A writer caught half-way makes it NULL early; its wake-up brings us back. */
+/* The loop: the next letter or NULL. A writer caught half-way makes it NULL early; its wake-up
+ * brings us back. */
 ln_letter *ln_mailbox_take(ln_mailbox *m);
 
 /* The loop: it stopped taking before the end and will look again without being woken up. */

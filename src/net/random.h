@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * random - a page of the system generator's bytes for ln_loop_random(), so that a mask or a seed costs no system call.
+ * random - a page of the system generator's bytes for ln_loop_random(), so that a mask or a seed
+ * costs no system call.
  *
  * Invariants
- *   1. No byte is given out twice: not in a child after fork() (the page is wiped there), not after it has been used.
+ *   1. No byte is given out twice: not in a child after fork() (the page is wiped there), not after
+ *      it has been used.
  */
 #ifndef LN_RANDOM_H
 #define LN_RANDOM_H

@@ -12,7 +12,8 @@
 #include "base/alloc.h"
 #include "base/text.h"
 
-/* Glibc's resolver and name service modules keep their buffers on the stack: up to 64 KiB an answer. */
+/* Glibc's resolver and name service modules keep their buffers on the stack: up to 64 KiB an
+ * answer. */
 enum { THREAD_STACK_BYTES = 256 * 1024 };
 
 struct ln_resolve {
@@ -29,8 +30,9 @@ struct ln_resolve {
 };
 
 /*
- * Threads are the process's and so is their bound. A look-up belongs to the desk while it waits, to a thread while that
- * works, to the loop once it is posted; posting happens under the lock, so that a cancel comes before it or after it.
+ * Threads are the process's and so is their bound. A look-up belongs to the desk while it waits, to
+ * a thread while that works, to the loop once it is posted; posting happens under the lock, so that
+ * a cancel comes before it or after it.
  */
 static struct {
     pthread_mutex_t lock;
@@ -85,7 +87,8 @@ static void look_up(ln_resolve *r, int flags)
     freeaddrinfo(list);
 }
 
-/* RFC 6761 6.3: the name and those below it never leave the machine. v4 first: fewer servers listen on ::1 alone. */
+/* RFC 6761 6.3: the name and those below it never leave the machine. v4 first: fewer servers listen
+ * on ::1 alone. */
 static bool is_localhost(ln_span host)
 {
     static const char suffix[] = ".localhost";
@@ -113,7 +116,8 @@ static void add_loopback(ln_resolve *r)
 static void answer(ln_letter *letter, ln_loop *loop)
 {
     ln_resolve *const r = LN_CONTAINER_OF(letter, ln_resolve, letter);
-    /* The thread may still be waking the loop, which may be freed after this: wait until it has left deliver(). */
+    /* The thread may still be waking the loop, which may be freed after this: wait until it has
+     * left deliver(). */
     pthread_mutex_lock(&desk.lock);
     pthread_mutex_unlock(&desk.lock);
     if (loop && !r->is_cancelled)
@@ -121,7 +125,8 @@ static void answer(ln_letter *letter, ln_loop *loop)
     ln_free(NULL, r);
 }
 
-/* Gives the look-up back: to its loop or, once that has lost interest, to the allocator. Under the lock. */
+/* Gives the look-up back: to its loop or, once that has lost interest, to the allocator. Under the
+ * lock. */
 static void deliver(ln_resolve *r)
 {
     if (r->is_cancelled)
@@ -166,7 +171,8 @@ static bool start_thread(void)
     return rc == 0;
 }
 
-/* Queues for a thread. Under the lock. Without a new thread the others do, as long as there are any. */
+/* Queues for a thread. Under the lock. Without a new thread the others do, as long as there are
+ * any. */
 static int enqueue(ln_resolve *r)
 {
     if (desk.waiting == LN_RESOLVE_WAITING_MAX)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The half of a sock that is the same for every back end: flags, lists, and the order in which its end is told. */
+/* The half of a sock that is the same for every back end: flags, lists, and the order in which its
+ * end is told. */
 #include "sock.h"
 
 #include <errno.h>

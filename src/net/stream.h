@@ -2,15 +2,18 @@
 /*
  * stream - a socket with or without TLS: the floors above see plain bytes either way.
  *
- * Plain costs one pointer and one jump per event. TLS reads and writes through memory that lives as long as one call; a
- * connection keeps only what OpenSSL keeps, and ciphertext only while it waits to be sent.
+ * Plain costs one pointer and one jump per event. TLS reads and writes through memory that lives as
+ * long as one call; a connection keeps only what OpenSSL keeps, and ciphertext only while it waits
+ * to be sent.
  *
  * Invariants
- *   1. Same promises as sock.h; on_open comes once before the first on_recv (at once for plain, after the TLS handshake
- *      otherwise); on_end with LN_ERR_TLS reports a failed handshake or record, ln_stream_tls_error() says what.
- *   2. With TLS, on_end(0) is the peer's close_notify; a FIN without one is LN_ERR_RESET, since what was lost is unknown.
- *   3. ln_stream_send() with TLS takes what it can encrypt (bounded) and reports it gone; the ciphertext is the stream's.
- *      What it did not take is taken after on_sent(0).
+ *   1. Same promises as sock.h; on_open comes once before the first on_recv (at once for plain,
+ *      after the TLS handshake otherwise); on_end with LN_ERR_TLS reports a failed handshake or
+ *      record, ln_stream_tls_error() says what.
+ *   2. With TLS, on_end(0) is the peer's close_notify; a FIN without one is LN_ERR_RESET, since
+ *      what was lost is unknown.
+ *   3. ln_stream_send() with TLS takes what it can encrypt (bounded) and reports it gone; the
+ *      ciphertext is the stream's. What it did not take is taken after on_sent(0).
  */
 #ifndef LN_STREAM_H
 #define LN_STREAM_H
@@ -38,9 +41,10 @@ struct ln_stream {
 };
 
 /*
- * Takes over a connected fd. `context` NULL = plain; `server_name`: client only, for SNI and verification (the
- * context's own, if it has one, goes first). on_open comes from inside (plain) or later. Errors as ln_sock_open();
- * LN_ERR_TLS; LN_ERR_INVALID when there is no usable name to verify.
+ * Takes over a connected fd. `context` NULL = plain; `server_name`: client only, for SNI and
+ * verification (the context's own, if it has one, goes first). on_open comes from inside (plain) or
+ * later. Errors as ln_sock_open(); LN_ERR_TLS; LN_ERR_INVALID when there is no usable name to
+ * verify.
  */
 LN_NODISCARD int ln_stream_open_server(ln_stream *s, ln_loop *loop, int fd, ln_tls_context *context,
                                        const ln_stream_ops *ops);
@@ -69,8 +73,8 @@ void ln_tls_resume(ln_tls *t);
 void ln_tls_shutdown(ln_tls *t);
 
 /*
- * As ln_sock_send(), with the same rule for the memory of what did not leave (TLS does not hold on to it). The spans may
- * lie anywhere, loop->scratch included.
+ * As ln_sock_send(), with the same rule for the memory of what did not leave (TLS does not hold on
+ * to it). The spans may lie anywhere, loop->scratch included.
  */
 LN_INLINE size_t ln_stream_send(ln_stream *s, const ln_span *spans, int k)
 {
@@ -96,7 +100,8 @@ LN_INLINE void ln_stream_cork(ln_stream *s)
         ln_tls_cork(s->tls);
 }
 
-/* As for the socket; with TLS at most one receive buffer of ciphertext and one record are kept until resume. */
+/* As for the socket; with TLS at most one receive buffer of ciphertext and one record are kept
+ * until resume. */
 LN_INLINE void ln_stream_pause(ln_stream *s)
 {
     if (LN_LIKELY(!s->tls))
@@ -114,7 +119,8 @@ LN_INLINE void ln_stream_resume(ln_stream *s)
         ln_tls_resume(s->tls);
 }
 
-/* FIN; with TLS once what is encrypted has left, and close_notify first. Only when ln_stream_is_sending() is false. */
+/* FIN; with TLS once what is encrypted has left, and close_notify first. Only when
+ * ln_stream_is_sending() is false. */
 LN_INLINE void ln_stream_shutdown(ln_stream *s)
 {
     if (LN_LIKELY(!s->tls))

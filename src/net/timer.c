@@ -10,7 +10,8 @@ static unsigned digit(uint64_t ms, unsigned level)
     return (unsigned)(ms >> (level * DIGIT_BITS)) & (LN_WHEEL_SLOTS - 1);
 }
 
-/* The list for `at_ms` as of now_ms; what has passed goes into the slot of now, which the next advance takes first. */
+/* The list for `at_ms` as of now_ms; what has passed goes into the slot of now, which the next
+ * advance takes first. */
 static ln_link *place(ln_wheel *w, uint64_t at_ms)
 {
     const uint64_t at = at_ms > w->now_ms ? at_ms : w->now_ms;
@@ -104,7 +105,8 @@ static void cascade(ln_wheel *w, ln_link *list)
     }
 }
 
-/* Moves now to `to_ms`; the caller knows that no timer is due and none has to be cascaded in between. */
+/* Moves now to `to_ms`; the caller knows that no timer is due and none has to be cascaded in
+ * between. */
 static void step(ln_wheel *w, uint64_t to_ms)
 {
     const uint64_t from_ms = w->now_ms;

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tls.c - one connection's session: ciphertext from the socket, plaintext for the floors above, and back.
+ * tls.c - one connection's session: ciphertext from the socket, plaintext for the floors above, and
+ * back.
  *
- * OpenSSL reads and writes through a transport (tlsbio.c) that owns no buffer. Plaintext lives on the stack while one
- * callback runs. The records are OpenSSL's; should the kernel take them over (kTLS), that happens in shake_hands(),
- * unseen from above.
+ * OpenSSL reads and writes through a transport (tlsbio.c) that owns no buffer. Plaintext lives on
+ * the stack while one callback runs. The records are OpenSSL's; should the kernel take them over
+ * (kTLS), that happens in shake_hands(), unseen from above.
  *
  * Invariants
- *   1. Ciphertext in `in` is only touched during on_recv of the socket; what a pause leaves of it moves to `held`, and the
- *      socket stays paused until `held` is empty again: it never has more than one receive buffer.
- *   2. `out` has less than LN_TLS_QUEUE_MAX_BYTES when a record of data is begun, and answers to a peer's other records
- *      are limited by `rare`.
+ *   1. Ciphertext in `in` is only touched during on_recv of the socket; what a pause leaves of it
+ *      moves to `held`, and the socket stays paused until `held` is empty again: it never has more
+ *      than one receive buffer.
+ *   2. `out` has less than LN_TLS_QUEUE_MAX_BYTES when a record of data is begun, and answers to a
+ *      peer's other records are limited by `rare`.
  *   3. OpenSSL's error queue of this thread is empty when a function here returns.
  *
- * States                     becomes                                                  by
- *   shaking hands            open                                                     shake_hands()
- *   open                     ended: 0 (may still send) or an error                    conclude()
- *   any                      closing: nothing is called but on_closed                 ln_sock_close()
+ * States                     becomes                                        by
+ *   shaking hands            open                                           shake_hands()
+ *   open                     ended: 0 (may still send) or an error          conclude()
+ *   any                      closing: nothing is called but on_closed       ln_sock_close()
  */
 #include <string.h>
 #include <unistd.h>
@@ -28,7 +30,8 @@ enum {
     SPANS = 16                               /* of ciphertext per send: 16 chunks of 16 KiB */
 };
 
-/* The end, found here and reported by settle(). An error may come once after the peer's goodbye, nothing else. */
+/* The end, found here and reported by settle(). An error may come once after the peer's goodbye,
+ * nothing else. */
 
 static void conclude(ln_tls *t, int err)
 {
@@ -103,7 +106,8 @@ static void push(ln_tls *t)
     }
 }
 
-/* The next record's worth of what follows `skip` bytes: where it lies if that is one piece, else copied together. */
+/* The next record's worth of what follows `skip` bytes: where it lies if that is one piece, else
+ * copied together. */
 static ln_span gather(const ln_span *spans, int k, size_t skip, uint8_t buffer[RECORD_BYTES])
 {
     const ln_span first = {(const uint8_t *)spans->data + skip, spans->size - skip};
@@ -204,8 +208,9 @@ static void shake_hands(ln_tls *t)
 }
 
 /*
- * Fills `plain` with what the peer's bytes say; less than all of it when they are used up, or at the end. Reads at least
- * once: behind a handshake that is what makes OpenSSL give its 16 KiB buffer back.
+ * Fills `plain` with what the peer's bytes say; less than all of it when they are used up, or at
+ * the end. Reads at least once: behind a handshake that is what makes OpenSSL give its 16 KiB
+ * buffer back.
  */
 static size_t decrypt(ln_tls *t, uint8_t plain[RECORD_BYTES])
 {
@@ -287,7 +292,8 @@ static void on_recv(ln_sock *sock, uint8_t *bytes, size_t n)
 {
     ln_tls *const t = of(sock);
     if (t->has_end)
-        return; /* behind a close_notify or an error; read nevertheless, so that our close is no reset */
+        /* behind a close_notify or an error; read nevertheless, so that our close is no reset */
+        return;
     t->in = bytes;
     t->in_size = n;
     proceed(t);

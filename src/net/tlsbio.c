@@ -2,8 +2,9 @@
 /*
  * tlsbio - how a session's records come and go: a BIO without a buffer of its own.
  *
- * Its reading side points into the bytes that just arrived (or were held back by a pause), its writing side appends to
- * the session's chain of ciphertext. It also counts what a peer sends besides data.
+ * Its reading side points into the bytes that just arrived (or were held back by a pause), its
+ * writing side appends to the session's chain of ciphertext. It also counts what a peer sends
+ * besides data.
  */
 #include <string.h>
 
@@ -16,7 +17,8 @@ enum {
 const ln_bucket_rate ln_tls_bio_rare_rate = {.per_second = LN_TLS_RARE_PER_SECOND,
                                              .burst = LN_TLS_RARE_BURST};
 
-/* Moves bytes of the peer's to OpenSSL, first those that a pause left behind. How many; 0 = there are none. */
+/* Moves bytes of the peer's to OpenSSL, first those that a pause left behind. How many; 0 = there
+ * are none. */
 static size_t take_in(ln_tls *t, uint8_t *buffer, size_t size)
 {
     ln_span from = {t->in, t->in_size};
@@ -52,7 +54,8 @@ static int transport_write(BIO *bio, const char *buffer, int size)
     ln_tls *const t = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     if (t->is_shut)
-        return size; /* a handshake that we gave up goes on arriving; there is no way to its peer any more */
+        /* a handshake that we gave up goes on arriving; there is no way to its peer any more */
+        return size;
     t->is_starved = ln_chain_append(&t->out, &t->loop->pool, buffer, (size_t)size) < 0;
     return t->is_starved ? -1 : size;
 }
@@ -86,7 +89,8 @@ void ln_tls_bio_on_record(int is_ours, int version, int type, const void *bytes,
 {
     (void)version, (void)n, (void)ssl;
     ln_tls *const t = arg;
-    /* TLS 1.3 hides the type inside of the record and calls all of them data outside (RFC 8446 5.2). */
+    /* TLS 1.3 hides the type inside of the record and calls all of them data outside (RFC 8446
+     * 5.2). */
     if (is_ours || !t->is_open || (type != SSL3_RT_HEADER && type != SSL3_RT_INNER_CONTENT_TYPE))
         return;
     if (*(const uint8_t *)bytes != SSL3_RT_APPLICATION_DATA && !t->is_flooded)

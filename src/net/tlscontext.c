@@ -2,9 +2,10 @@
 /*
  * tlscontext - certificates, keys and trust, read once; and which of them answers for a host.
  *
- * A server has one SSL_CTX for each identity, all configured alike. The ClientHello callback picks one before OpenSSL
- * looks at a ticket, and binds the session to identity and host name: a ticket shown for another host is worth nothing
- * there (the session id context differs), whichever identity answers.
+ * A server has one SSL_CTX for each identity, all configured alike. The ClientHello callback picks
+ * one before OpenSSL looks at a ticket, and binds the session to identity and host name: a ticket
+ * shown for another host is worth nothing there (the session id context differs), whichever
+ * identity answers.
  */
 #include <openssl/err.h>
 #include <openssl/pkcs12.h>
@@ -85,7 +86,8 @@ static size_t choose(const ln_tls_context *c, const char *name)
     return 0;
 }
 
-/* The host in a ClientHello (RFC 6066 3), in lower case; empty if there is none. False when it makes no sense. */
+/* The host in a ClientHello (RFC 6066 3), in lower case; empty if there is none. False when it
+ * makes no sense. */
 static bool requested_name(SSL *ssl, char name[NAME_MAX_BYTES + 1], size_t *size)
 {
     const uint8_t *p;
@@ -370,7 +372,8 @@ void ln_tls_context_unref(ln_tls_context *context)
 
 /* Sessions. */
 
-/* Whom a client wants to talk to: what it says in the clear, and what the certificate must be for. */
+/* Whom a client wants to talk to: what it says in the clear, and what the certificate must be
+ * for. */
 static int set_peer_name(const ln_tls_context *c, SSL *ssl, const char *server_name)
 {
     char name[NAME_MAX_BYTES + 1];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tlsinner - what tls.c, tlsbio.c, tlscontext.c and tlserror.c share; the only header with OpenSSL in it. */
+/* tlsinner - what tls.c, tlsbio.c, tlscontext.c and tlserror.c share; the only header with OpenSSL
+ * in it. */
 #ifndef LN_TLSINNER_H
 #define LN_TLSINNER_H
 
@@ -53,10 +54,12 @@ struct ln_tls {
     bool is_told; /* on_end was called with `end` */
 };
 
-/* A session's SSL in *ssl, owned, without transport. LN_ERR_TLS, LN_ERR_NOMEM, LN_ERR_INVALID (server_name). */
+/* A session's SSL in *ssl, owned, without transport. LN_ERR_TLS, LN_ERR_NOMEM, LN_ERR_INVALID
+ * (server_name). */
 LN_NODISCARD int ln_tls_context_start(ln_tls_context *context, const char *server_name, SSL **ssl);
 
-/* tlsbio.c: the kind of BIO whose data is an ln_tls; NULL when out of memory. BIO_meth_free() after the last session. */
+/* tlsbio.c: the kind of BIO whose data is an ln_tls; NULL when out of memory. BIO_meth_free() after
+ * the last session. */
 BIO_METHOD *ln_tls_bio_new(void);
 /* For SSL_CTX_set_msg_callback(): counts the records that are no data. */
 void ln_tls_bio_on_record(int is_ours, int version, int type, const void *bytes, size_t n, SSL *ssl,
@@ -64,9 +67,11 @@ void ln_tls_bio_on_record(int is_ours, int version, int type, const void *bytes,
 
 extern const ln_bucket_rate ln_tls_bio_rare_rate;
 
-/* tlserror.c: what went wrong, from the verification result and this thread's queue, which is empty afterwards. */
+/* tlserror.c: what went wrong, from the verification result and this thread's queue, which is empty
+ * afterwards. */
 const char *ln_tls_error_explain(const SSL *ssl);
-/* The same for a file that could not be used: "WHAT FILE: reason" in `error`. Returns LN_ERR_TLS. */
+/* The same for a file that could not be used: "WHAT FILE: reason" in `error`. Returns
+ * LN_ERR_TLS. */
 int ln_tls_error_of_file(const char *what, const char *file, char error[LN_TLS_ERROR_MAX]);
 /* Empties the queue: an error left behind by somebody would be taken for the next call's. */
 void ln_tls_error_forget(void);

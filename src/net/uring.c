@@ -31,8 +31,8 @@ enum {
 
 int ln_uring_setup(struct io_uring *ring, unsigned submissions, unsigned completions)
 {
-    /* Completions that are found when we ask for them, instead of by interrupting: 6.1. Without interprocessor
-     * interrupts at least: 5.19. */
+    /* Completions that are found when we ask for them, instead of by interrupting: 6.1. Without
+     * interprocessor interrupts at least: 5.19. */
     static const unsigned ways[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
                                     IORING_SETUP_COOP_TASKRUN};
     int rc = -EINVAL;

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * uring - one ring a loop: what uring.c (the ring and the turn), uringsock.c (operations and their completions) and
- * uringprobe.c (does this kernel do what we rely on?) share.
+ * uring - one ring a loop: what uring.c (the ring and the turn), uringsock.c (operations and their
+ * completions) and uringprobe.c (does this kernel do what we rely on?) share.
  *
- * A turn is one io_uring_enter: it submits what the turn prepared and waits for what comes. Three things make that true:
- *   - accepting and receiving are multishot, into buffers that all sockets share (a ring of them: "buffers" below);
- *   - a send is quick: MSG_DONTWAIT with a completion only if it did not go out whole. Sends are done when the submission
- *     is, so those without a completion have succeeded, and a quiet one does not end the waiting;
- *   - one that came short is slow the next time: it waits for room in the kernel and completes like anything else.
+ * A turn is one io_uring_enter: it submits what the turn prepared and waits for what comes. Three
+ * things make that true:
+ *   - accepting and receiving are multishot, into buffers that all sockets share (a ring of them:
+ *     "buffers" below);
+ *   - a send is quick: MSG_DONTWAIT with a completion only if it did not go out whole. Sends are
+ *     done when the submission is, so those without a completion have succeeded, and a quiet one
+ *     does not end the waiting;
+ *   - one that came short is slow the next time: it waits for room in the kernel and completes like
+ *     anything else.
  *
  * Invariants
- *   1. sock->inflight counts the operations whose completion has not been seen; a quick send is one until it is settled.
- *   2. Quick sends are settled after a submission that left nothing behind, and when no completion is hidden in the
- *      kernel's overflow list; a missing completion means success only then.
- *   3. At most one receive per sock is in the system: multishot, one-shot into a shared buffer, or into lent memory.
- *   4. The ring is made disabled and belongs to the thread of the first turn, or of the call that filled its queue.
+ *   1. sock->inflight counts the operations whose completion has not been seen; a quick send is one
+ *      until it is settled.
+ *   2. Quick sends are settled after a submission that left nothing behind, and when no completion
+ *      is hidden in the kernel's overflow list; a missing completion means success only then.
+ *   3. At most one receive per sock is in the system: multishot, one-shot into a shared buffer, or
+ *      into lent memory.
+ *   4. The ring is made disabled and belongs to the thread of the first turn, or of the call that
+ *      filled its queue.
  */
 #ifndef LN_URING_H
 #define LN_URING_H
@@ -69,7 +76,8 @@ typedef struct ln_uring_quick {
 
 enum { LN_URING_ALL = INT32_MAX };
 
-/* A receive into an owner's memory; found by its sock, so that it can be cancelled by its user_data as anything else. */
+/* A receive into an owner's memory; found by its sock, so that it can be cancelled by its user_data
+ * as anything else. */
 typedef struct ln_uring_lent {
     struct ln_uring_lent *next;
     ln_sock *sock;
@@ -104,7 +112,8 @@ int ln_uring_enable(struct io_uring *ring);
 /* Does what we rely on work here? Tries it out, in about 100 microseconds. */
 bool ln_uring_probe(void);
 
-/* A cleared entry for the next submission; submits when the queue is full. NULL when the system takes nothing. */
+/* A cleared entry for the next submission; submits when the queue is full. NULL when the system
+ * takes nothing. */
 struct io_uring_sqe *ln_uring_prepare(ln_uring *u);
 /* Hands over what is prepared, without waiting. */
 void ln_uring_submit(ln_uring *u);

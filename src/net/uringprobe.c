@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asks the kernel by trying: version numbers lie (backports), and the list of opcodes does not tell how they behave.
- * Tried on a socket pair: receiving in several shots into shared buffers, and quick sends (uring.h), one that fits and
- * one that does not.
+ * Asks the kernel by trying: version numbers lie (backports), and the list of opcodes does not tell
+ * how they behave. Tried on a socket pair: receiving in several shots into shared buffers, and
+ * quick sends (uring.h), one that fits and one that does not.
  */
 #include "backend.h"
 
@@ -52,7 +52,8 @@ static bool prepare(struct io_uring *ring, int fd, const void *large)
     return true;
 }
 
-/* One completion for the receive, which goes on; none for the small send; how much left for the large one. */
+/* One completion for the receive, which goes on; none for the small send; how much left for the
+ * large one. */
 static bool check(struct io_uring *ring, int peer)
 {
     const unsigned wanted_flags = IORING_CQE_F_MORE | IORING_CQE_F_BUFFER;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What socks ask of the ring, and what the ring's completions mean for them. Invariants: uring.h. */
+/* What socks ask of the ring, and what the ring's completions mean for them. Invariants:
+ * uring.h. */
 #include "backend.h"
 
 #ifdef LN_HAS_URING
@@ -142,7 +143,8 @@ int ln_uring_start(ln_sock *s)
 
 /* Ending it */
 
-/* By user_data, which the kernel has a hash table for; by descriptor it would look through everything under way. */
+/* By user_data, which the kernel has a hash table for; by descriptor it would look through
+ * everything under way. */
 static bool cancel(ln_sock *s, unsigned tag)
 {
     struct io_uring_sqe *const sqe = ln_uring_prepare(s->loop->io);
@@ -158,7 +160,8 @@ void ln_uring_stop(ln_sock *s)
 {
     if (!(s->io_flags & LN_URING_BUSY) || s->io_flags & LN_URING_STOPPING)
         return;
-    /* Memory that was lent may as well be filled: it is there, and nothing is copied when it has to be kept. */
+    /* Memory that was lent may as well be filled: it is there, and nothing is copied when it has to
+     * be kept. */
     if (operation_tag(s) != LN_URING_LENT && cancel(s, operation_tag(s)))
         s->io_flags |= LN_URING_STOPPING;
 }
@@ -364,7 +367,8 @@ static void hand_up(ln_sock *s, uint8_t *bytes, size_t n, bool is_lent)
         s->io_flags |= LN_URING_KEPT;
 }
 
-/* The next receive, if one is wanted and none is under way; or leaves the shared buffers for the owner's memory. */
+/* The next receive, if one is wanted and none is under way; or leaves the shared buffers for the
+ * owner's memory. */
 static void receive_next(ln_sock *s)
 {
     if (!ln_sock_wants_input(s) || s->io_flags & (LN_URING_KEPT | LN_URING_STOPPING))

@@ -154,7 +154,8 @@ struct signals {
     void *arg;
 };
 
-/* Signals that came since would be delivered the ordinary way, and mostly kill. They were meant for the loop: dropped. */
+/* Signals that came since would be delivered the ordinary way, and mostly kill. They were meant for
+ * the loop: dropped. */
 static void unblock(const sigset_t *blocked)
 {
     const struct timespec at_once = {0};

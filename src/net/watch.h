@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* watch - the handles of linnet/loop.h: timers, watched descriptors, signals. Owned by their loop. */
+/* watch - the handles of linnet/loop.h: timers, watched descriptors, signals. Owned by their
+ * loop. */
 #ifndef LN_WATCH_H
 #define LN_WATCH_H
 

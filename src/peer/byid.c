@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * byid.c - sending and closing by id, from any thread: at once on the owner's thread, by letter from another.
+ * byid.c - sending and closing by id, from any thread: at once on the owner's thread, by letter
+ * from another.
  */
 #include <string.h>
 
@@ -24,7 +25,9 @@ typedef struct order {
 ln_worker *ln_server_worker_of(ln_server *s, ln_conn_id id)
 {
     const uint64_t index = id >> LN_CONN_WORKER_SHIFT;
-    return index < s->worker_count && atomic_load(&s->state) == LN_SERVER_RUNNING ? &s->workers[index] : NULL;
+    return index < s->worker_count && atomic_load(&s->state) == LN_SERVER_RUNNING
+               ? &s->workers[index]
+               : NULL;
 }
 
 static void carry_out(ln_conn *c, const order *o)
@@ -32,12 +35,14 @@ static void carry_out(ln_conn *c, const order *o)
     const ln_span data = {o->bytes, o->size};
 
     if (o->is_close) {
-        (void)ln_conn_close(c, o->close_code, data); /* checked when it was given; closing already is as good */
+        /* checked when it was given; closing already is as good */
+        (void)ln_conn_close(c, o->close_code, data);
         return;
     }
     const int rc = ln_conn_send(c, o->kind, data);
     if (rc == LN_ERR_WOULD_EXCEED || rc == LN_ERR_BUSY || rc == LN_ERR_NOMEM)
-        ln_count(&o->worker->home.counters.dropped, 1); /* the caller is gone; the figures are not */
+        /* the caller is gone; the figures are not */
+        ln_count(&o->worker->home.counters.dropped, 1);
 }
 
 static void on_order(ln_letter *letter, ln_loop *loop)
@@ -45,7 +50,8 @@ static void on_order(ln_letter *letter, ln_loop *loop)
     order *const o = LN_CONTAINER_OF(letter, order, letter);
 
     atomic_fetch_sub_explicit(&o->slot->pending_bytes, o->cost_bytes, memory_order_relaxed);
-    ln_conn *const c = loop == NULL ? NULL : ln_slots_find(&o->worker->slots, o->id & LN_CONN_NAME_MASK);
+    ln_conn *const c =
+        loop == NULL ? NULL : ln_slots_find(&o->worker->slots, o->id & LN_CONN_NAME_MASK);
     if (c != NULL)
         carry_out(c, o);
     ln_free(o->worker->home.alloc, o);
@@ -60,7 +66,8 @@ static int post(ln_worker *w, const order *what, ln_span data)
     if (data.size > LN_DEFAULT_MAIL_PENDING_BYTES)
         return LN_ERR_WOULD_EXCEED;
     const uint32_t cost = (uint32_t)(sizeof(order) + data.size);
-    const uint32_t before = atomic_fetch_add_explicit(&slot->pending_bytes, cost, memory_order_relaxed);
+    const uint32_t before =
+        atomic_fetch_add_explicit(&slot->pending_bytes, cost, memory_order_relaxed);
     order *const o =
         before + cost > LN_DEFAULT_MAIL_PENDING_BYTES + sizeof(order) && !what->is_close
             ? NULL
@@ -112,7 +119,8 @@ int ln_close(ln_server *s, ln_conn_id id, uint16_t code, ln_span reason)
         ln_conn *const c = find_here(w, id);
         return c == NULL ? LN_ERR_CLOSED : ln_conn_close(c, code, reason);
     }
-    if ((code == 0 ? reason.size > 0 : !ln_ws_is_code(code)) || reason.size > LN_WS_REASON_MAX_BYTES)
+    if ((code == 0 ? reason.size > 0 : !ln_ws_is_code(code)) ||
+        reason.size > LN_WS_REASON_MAX_BYTES)
         return LN_ERR_INVALID;
     const order what = {.id = id, .is_close = true, .close_code = code};
     return post(w, &what, reason);

@@ -22,7 +22,8 @@ static void begin(ln_client *k);
 
 /* ---- failing and waiting ---- */
 
-/* Full jitter: anything between now and the exponential step, so that a crowd spreads (AWS builders' library, 2015). */
+/* Full jitter: anything between now and the exponential step, so that a crowd spreads (AWS
+ * builders' library, 2015). */
 static uint64_t backoff_ms(ln_client *k)
 {
     const unsigned doublings = k->failures < 20 ? k->failures : 20;
@@ -49,7 +50,8 @@ static void let_go(ln_client *k)
 
 static bool may_retry(const ln_client *k)
 {
-    return k->reconnect && !k->is_stopped && (k->attempts_max == 0 || k->failures < k->attempts_max);
+    return k->reconnect && !k->is_stopped &&
+           (k->attempts_max == 0 || k->failures < k->attempts_max);
 }
 
 /* After an end of any kind: wait and try again, or rest. The wait, or -1. */
@@ -111,8 +113,9 @@ static void try_next_address(ln_client *k)
 {
     while (k->address_next < k->address_count) {
         const ln_address *const a = &k->addresses[k->address_next++];
-        const int rc = ln_connect_start(k->home.loop, (const struct sockaddr *)(const void *)a->bytes, a->length,
-                                        on_connected, k, &k->connect);
+        const int rc =
+            ln_connect_start(k->home.loop, (const struct sockaddr *)(const void *)a->bytes,
+                             a->length, on_connected, k, &k->connect);
         if (rc == 0) {
             k->state = LN_CLIENT_CONNECTING;
             return;
@@ -144,7 +147,8 @@ static void begin(ln_client *k)
 
     k->state = LN_CLIENT_RESOLVING;
     ln_timer_set(&k->home.loop->wheel, &k->timer, due);
-    const int rc = ln_resolve_start(k->home.loop, k->opening.host, k->opening.port, on_resolved, k, &k->resolve);
+    const int rc = ln_resolve_start(k->home.loop, k->opening.host, k->opening.port, on_resolved, k,
+                                    &k->resolve);
     if (rc < 0)
         ln_client_fail(k, rc, 0, ln_strerror(rc));
 }
@@ -238,8 +242,8 @@ static void destroy(ln_client *k)
     ln_free(alloc, k);
 }
 
-int ln_client_new(ln_loop *loop, const char *url, const ln_ws_handlers *handlers, const ln_client_options *options,
-                  ln_client **client)
+int ln_client_new(ln_loop *loop, const char *url, const ln_ws_handlers *handlers,
+                  const ln_client_options *options, ln_client **client)
 {
     static const ln_client_options no_options;
     ln_client *const k = ln_alloc_zero(loop->alloc, sizeof *k);
@@ -250,7 +254,8 @@ int ln_client_new(ln_loop *loop, const char *url, const ln_ws_handlers *handlers
     k->home.hooks = &hooks;
     ln_timer_init(&k->timer, on_timer);
     const ln_client_options *const o = options == NULL ? &no_options : options;
-    int rc = ln_opening_init(&k->opening, url, o->headers, o->header_count, o->origin, k->home.alloc);
+    int rc =
+        ln_opening_init(&k->opening, url, o->headers, o->header_count, o->origin, k->home.alloc);
     if (rc == 0)
         rc = take_options(k, handlers, o);
     if (rc == 0) {
@@ -262,7 +267,8 @@ int ln_client_new(ln_loop *loop, const char *url, const ln_ws_handlers *handlers
         return rc;
     }
     *client = k;
-    k->state = LN_CLIENT_WAITING; /* the first attempt is the next turn's, when the caller knows its handle */
+    /* the first attempt is the next turn's, when the caller knows its handle */
+    k->state = LN_CLIENT_WAITING;
     ln_timer_set(&loop->wheel, &k->timer, loop->now_ms);
     return 0;
 }

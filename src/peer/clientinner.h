@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* clientinner - a client as its two files see it: client.c (attempts) and clientshake.c (the opening handshake). */
+/* clientinner - a client as its two files see it: client.c (attempts) and clientshake.c (the
+ * opening handshake). */
 #ifndef LN_CLIENTINNER_H
 #define LN_CLIENTINNER_H
 
@@ -32,7 +33,8 @@ struct ln_client {
     uint32_t reconnect_max_ms;
     uint32_t attempts_max;
     uint32_t failures; /* in a row */
-    void (*on_failure)(ln_client *client, int err, unsigned status, const char *what, int64_t retry_ms, void *user);
+    void (*on_failure)(ln_client *client, int err, unsigned status, const char *what,
+                       int64_t retry_ms, void *user);
     void *failure_user;
 
     ln_timer timer; /* the back-off, or the deadline of an attempt */
@@ -60,7 +62,8 @@ void ln_client_forget(ln_conn *c, void *client);
 /* Takes over a connected descriptor and begins the opening handshake on it. */
 LN_NODISCARD int ln_client_shake(ln_client *k, int fd);
 
-/* Could the request be written? LN_ERR_INVALID for a header that must not be set or could break out of its line. */
+/* Could the request be written? LN_ERR_INVALID for a header that must not be set or could break out
+ * of its line. */
 LN_NODISCARD int ln_client_check_request(ln_client *k);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clientshake.c - the client's side of the opening handshake: the request out, the response judged, over to wsconn.
+ * clientshake.c - the client's side of the opening handshake: the request out, the response judged,
+ * over to wsconn.
  */
 #include "clientinner.h"
 #include "net/fd.h"
@@ -107,7 +108,8 @@ static void on_stream_end(ln_stream *s, int err)
     c->flags |= LN_CONN_PEER_ENDED;
     if (!is_current(c))
         return;
-    const char *const what = err == LN_ERR_TLS ? ln_stream_tls_error(s) : "the peer ended the connection";
+    const char *const what =
+        err == LN_ERR_TLS ? ln_stream_tls_error(s) : "the peer ended the connection";
     ln_client_fail(client_of(c), err == 0 ? LN_ERR_HANDSHAKE : err, 0, what);
 }
 
@@ -153,7 +155,8 @@ int ln_client_shake(ln_client *k, int fd)
     ln_head_init(&k->parser, LN_HEAD_RESPONSE, &limits, k->home.alloc);
     k->conn = c;
     k->state = LN_CLIENT_SHAKING;
-    const int rc = ln_stream_open_client(&c->stream, k->home.loop, fd, k->tls, k->server_name, &shaking_ops);
+    const int rc =
+        ln_stream_open_client(&c->stream, k->home.loop, fd, k->tls, k->server_name, &shaking_ops);
     if (rc < 0) {
         k->conn = NULL;
         ln_conn_free(c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * connapi.c - what an application may do with a connection (linnet/conn.h). Changes the machine, corks the stream, and
- * leaves the rest to the end of the turn.
+ * connapi.c - what an application may do with a connection (linnet/conn.h). Changes the machine,
+ * corks the stream, and leaves the rest to the end of the turn.
  */
 #include <string.h>
 
@@ -11,8 +11,8 @@
 
 enum {
     /*
-     * Output beyond this is given to the system at once instead of at the end of the turn: a handler that sends a lot
-     * should fill the socket, not our memory.
+     * Output beyond this is given to the system at once instead of at the end of the turn: a
+     * handler that sends a lot should fill the socket, not our memory.
      */
     PUSH_BYTES = 65536
 };
@@ -36,12 +36,14 @@ ln_loop *ln_conn_loop(const ln_conn *c)
 
 ln_span ln_conn_subprotocol(const ln_conn *c)
 {
-    return c->more == NULL || c->more->subprotocol.data == NULL ? (ln_span){"", 0} : c->more->subprotocol;
+    return c->more == NULL || c->more->subprotocol.data == NULL ? (ln_span){"", 0}
+                                                                : c->more->subprotocol;
 }
 
 ln_span ln_conn_remote(const ln_conn *c)
 {
-    /* Asked for rarely, and a connection has no room to keep it: written where the loop has space. */
+    /* Asked for rarely, and a connection has no room to keep it: written where the loop has
+     * space. */
     char *const text = (char *)c->stream.sock.loop->scratch;
     ln_address peer;
 
@@ -64,7 +66,8 @@ void ln_conn_set_user(ln_conn *c, void *user)
 int ln_conn_set(ln_conn *c, const char *key, ln_value value)
 {
     ln_conn_more *const more = ln_conn_need_more(c);
-    return more == NULL ? LN_ERR_NOMEM : ln_meta_set(&more->meta, key, value, ln_conn_home(c)->alloc);
+    return more == NULL ? LN_ERR_NOMEM
+                        : ln_meta_set(&more->meta, key, value, ln_conn_home(c)->alloc);
 }
 
 ln_value ln_conn_get(const ln_conn *c, const char *key)
@@ -83,8 +86,8 @@ size_t ln_conn_queued_bytes(const ln_conn *c)
 }
 
 /*
- * May a message of `size` bytes be begun? An empty queue takes any one message, so that a limit below the message limit
- * does not make sending impossible.
+ * May a message of `size` bytes be begun? An empty queue takes any one message, so that a limit
+ * below the message limit does not make sending impossible.
  */
 static bool has_room(const ln_conn *c, size_t size)
 {
@@ -136,7 +139,8 @@ static bool has_to_wait(const ln_conn *c)
     const ln_ws_options *const o = &ln_conn_site(c)->plan->options;
 
     return o->overflow == LN_OVERFLOW_DROP_OLDEST &&
-           ((c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0) || ln_ws_queued(&c->ws) >= o->low_water_bytes);
+           ((c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0) ||
+            ln_ws_queued(&c->ws) >= o->low_water_bytes);
 }
 
 static int put_waiting(ln_conn *c, ln_block *block, int kind)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * connpage - memory for connections, many to a page, by the number of their slot: an allocation of its own for each
- * would cost some twenty bytes more.
+ * connpage - memory for connections, many to a page, by the number of their slot: an allocation of
+ * its own for each would cost some twenty bytes more.
  *
- * A page is made with its first connection and freed with its last. Under sanitizers a page holds one, so that a use
- * after free is seen.
+ * A page is made with its first connection and freed with its last. Under sanitizers a page holds
+ * one, so that a use after free is seen.
  */
 #ifndef LN_CONNPAGE_H
 #define LN_CONNPAGE_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dispatch.c - what a complete request is for: an upgrade judged and carried out, a handler called, a file sent.
+ * dispatch.c - what a complete request is for: an upgrade judged and carried out, a handler called,
+ * a file sent.
  */
 #include <string.h>
 
@@ -27,8 +28,9 @@ static int write_switch(ln_exchange *x, const ln_accepted *a)
     ln_buf head;
 
     ln_buf_init(&head, home->alloc);
-    int rc = ln_upgrade_write_response(&head, ln_head_find(&r->head, "Sec-WebSocket-Key", NULL), a->subprotocol,
-                                       (ln_span){a->extensions, a->extensions_size}, NULL, 0, UPGRADE_HEAD_MAX_BYTES);
+    int rc = ln_upgrade_write_response(&head, ln_head_find(&r->head, "Sec-WebSocket-Key", NULL),
+                                       a->subprotocol, (ln_span){a->extensions, a->extensions_size},
+                                       NULL, 0, UPGRADE_HEAD_MAX_BYTES);
     if (rc == 0 && r->extra.size > 0) { /* the application's fields stand before the empty line */
         head.size -= 2;
         rc = ln_buf_append(&head, r->extra.data, r->extra.size, 2 * UPGRADE_HEAD_MAX_BYTES);
@@ -93,7 +95,8 @@ static bool judge_upgrade(ln_exchange *x)
     const ln_plan *const e = &r->route->plan;
     if (!ln_upgrade_is_origin_allowed(&r->head, ln_text(e->origins), ln_request_is_tls(r))) {
         ln_log_say(home->loop->log, LN_LOG_INFO, home->loop->now_ms, "origin refused",
-                   ln_log_pair("origin", ln_request_header(r, "Origin")), ln_log_pair("remote", ln_request_remote(r)));
+                   ln_log_pair("origin", ln_request_header(r, "Origin")),
+                   ln_log_pair("remote", ln_request_remote(r)));
         reply(x, 403, "origin is not allowed\n");
         return false;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * door.c - listening addresses: bound when they are named, opened by the workers, and their certificates renewed.
+ * door.c - listening addresses: bound when they are named, opened by the workers, and their
+ * certificates renewed.
  */
 #include <string.h>
 
@@ -17,7 +18,8 @@ static int copy_text(const char *from, const char **to, const ln_allocator *allo
     return *to == NULL ? LN_ERR_NOMEM : 0;
 }
 
-static int copy_identity(const ln_tls_identity *from, ln_tls_identity *to, const ln_allocator *alloc)
+static int copy_identity(const ln_tls_identity *from, ln_tls_identity *to,
+                         const ln_allocator *alloc)
 {
     int rc = copy_text(from->cert_file, &to->cert_file, alloc);
     if (rc == 0)
@@ -73,14 +75,16 @@ static int read_certificates(ln_server *s, const ln_door *door, ln_tls_context *
 
     const int rc = ln_tls_context_new_server(&door->tls_options, s->alloc, tls, error);
     if (rc < 0)
-        ln_log_say(&s->log, LN_LOG_ERROR, 0, "certificates cannot be used", ln_log_pair("listener", ln_text(door->text)),
+        ln_log_say(&s->log, LN_LOG_ERROR, 0, "certificates cannot be used",
+                   ln_log_pair("listener", ln_text(door->text)),
                    ln_log_pair("reason", ln_text(error)));
     return rc;
 }
 
 /* ---- opening ---- */
 
-/* One socket a worker; the first decides the port if it was left open. A Unix socket is one, shared. */
+/* One socket a worker; the first decides the port if it was left open. A Unix socket is one,
+ * shared. */
 static int bind_all(ln_server *s, ln_door *door)
 {
     const bool is_local = ln_text_has_prefix(ln_text(door->text), LN_SPAN("unix"));
@@ -185,7 +189,8 @@ static int renew_door(ln_server *s, unsigned index)
     int rc = read_certificates(s, door, &fresh);
     if (rc < 0)
         return rc;
-    for (unsigned i = 0; i < s->worker_count && rc == 0 && atomic_load(&s->state) == LN_SERVER_RUNNING; i++)
+    for (unsigned i = 0;
+         i < s->worker_count && rc == 0 && atomic_load(&s->state) == LN_SERVER_RUNNING; i++)
         rc = renew_worker(&s->workers[i], index, fresh);
     ln_tls_context_unref(door->tls);
     door->tls = fresh;
@@ -206,6 +211,7 @@ int ln_server_reload(ln_server *s)
     }
     ln_lock_give(&s->reload_lock);
     if (result == 0)
-        ln_log_say(&s->log, LN_LOG_INFO, 0, "certificates reloaded", ln_log_number("listeners", s->door_count));
+        ln_log_say(&s->log, LN_LOG_INFO, 0, "certificates reloaded",
+                   ln_log_number("listeners", s->door_count));
     return result;
 }

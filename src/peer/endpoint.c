@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * endpoint.c - linnet/endpoint.h: the machines of `proto` put together for one connection, without a stream.
+ * endpoint.c - linnet/endpoint.h: the machines of `proto` put together for one connection, without
+ * a stream.
  *
  * States
  *   SHAKING   the peer's head is awaited
@@ -87,7 +88,8 @@ static ln_endpoint *make(ln_ws_role role, const ln_endpoint_options *o, uint64_t
     e->is_secure = o->is_secure;
     *rc = ln_plan_init(&e->plan, NULL, &o->ws, o->allocator);
     configure(e, role, o);
-    ln_head_init(&e->parser, role == LN_WS_SERVER ? LN_HEAD_REQUEST : LN_HEAD_RESPONSE, &limits, o->allocator);
+    ln_head_init(&e->parser, role == LN_WS_SERVER ? LN_HEAD_REQUEST : LN_HEAD_RESPONSE, &limits,
+                 o->allocator);
     e->due_ms = now_ms + e->plan.options.handshake_ms;
     return e;
 }
@@ -117,7 +119,8 @@ static int put(ln_endpoint *e, ln_buf *head, int rc)
     return rc;
 }
 
-int ln_endpoint_new_server(const ln_endpoint_options *options, uint64_t now_ms, ln_endpoint **endpoint)
+int ln_endpoint_new_server(const ln_endpoint_options *options, uint64_t now_ms,
+                           ln_endpoint **endpoint)
 {
     static const ln_endpoint_options no_options;
     int rc;
@@ -150,7 +153,8 @@ int ln_endpoint_new_client(const char *url, const ln_endpoint_options *options, 
 
     ln_endpoint *const e = make(LN_WS_CLIENT, o, now_ms, &rc);
     if (rc == 0)
-        rc = ln_opening_init(&e->opening, url, o->headers, o->header_count, o->origin, e->home.alloc);
+        rc = ln_opening_init(&e->opening, url, o->headers, o->header_count, o->origin,
+                             e->home.alloc);
     if (rc == 0)
         rc = write_request(e);
     if (rc < 0) {
@@ -274,9 +278,9 @@ int ln_endpoint_accept(ln_endpoint *e, uint64_t now_ms)
     }
     ln_buf_init(&head, e->home.alloc);
     const int rc = put(e, &head,
-                       ln_upgrade_write_response(&head, ln_head_find(&e->head, "Sec-WebSocket-Key", NULL), a.subprotocol,
-                                                 (ln_span){a.extensions, a.extensions_size}, NULL, 0,
-                                                 ANSWER_MAX_BYTES));
+                       ln_upgrade_write_response(
+                           &head, ln_head_find(&e->head, "Sec-WebSocket-Key", NULL), a.subprotocol,
+                           (ln_span){a.extensions, a.extensions_size}, NULL, 0, ANSWER_MAX_BYTES));
     if (rc < 0) {
         ln_deflate_free(a.deflate);
         fail(e, rc, 0, ln_strerror(rc));
@@ -335,8 +339,10 @@ static void fill_handshake(ln_endpoint *e, ln_event *event)
         *event = (ln_event){.type = LN_EVENT_OPEN};
         break;
     default:
-        *event = (ln_event){
-            .type = LN_EVENT_FAILED, .data = ln_text(e->text), .error = e->error, .status = e->status};
+        *event = (ln_event){.type = LN_EVENT_FAILED,
+                            .data = ln_text(e->text),
+                            .error = e->error,
+                            .status = e->status};
         break;
     }
 }
@@ -353,11 +359,12 @@ static void fill(const ln_endpoint *e, const ln_ws_event *from, ln_event *to)
                      .message = {from->kind, from->data, from->is_first, from->is_last},
                      .data = from->data};
     if (from->type == LN_WS_CLOSED)
-        to->close = (ln_close_info){.code = from->code,
-                                    .reason = from->data,
-                                    .by = from->by == LN_WS_BY_PEER ? LN_CLOSED_BY_PEER : LN_CLOSED_BY_US,
-                                    .is_clean = from->is_clean,
-                                    .error = ln_ws_error(&e->ws)};
+        to->close =
+            (ln_close_info){.code = from->code,
+                            .reason = from->data,
+                            .by = from->by == LN_WS_BY_PEER ? LN_CLOSED_BY_PEER : LN_CLOSED_BY_US,
+                            .is_clean = from->is_clean,
+                            .error = ln_ws_error(&e->ws)};
 }
 
 bool ln_endpoint_next(ln_endpoint *e, ln_event *event)

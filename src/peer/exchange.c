@@ -102,14 +102,18 @@ static void begin_request(ln_exchange *x)
     const int rc = ln_request_new(x, &x->request);
     if (rc < 0) {
         const char *text = rc == LN_ERR_NOMEM ? "out of memory" : "the target is malformed";
-        const unsigned status = rc == LN_ERR_PROTOCOL ? ln_head_fault(&x->parser, &text) : rc == LN_ERR_NOMEM ? 503 : 400;
+        const unsigned status = rc == LN_ERR_PROTOCOL ? ln_head_fault(&x->parser, &text)
+                                : rc == LN_ERR_NOMEM  ? 503
+                                                      : 400;
         refuse(x, status, text);
         return;
     }
     ln_count(&home->counters.requests, 1);
-    ln_body_init(&x->request->body, LN_HEAD_REQUEST, &x->request->head, false, home->body_max_bytes);
+    ln_body_init(&x->request->body, LN_HEAD_REQUEST, &x->request->head, false,
+                 home->body_max_bytes);
     if (!ln_body_is_done(&x->request->body))
-        x->due_ms = home->loop->now_ms + home->http_idle_ms; /* a body may take longer than a handshake */
+        /* a body may take longer than a handshake */
+        x->due_ms = home->loop->now_ms + home->http_idle_ms;
 }
 
 /* Bytes of the body; the request is dispatched with the last of them. */
@@ -224,10 +228,12 @@ void ln_exchange_push(ln_exchange *x, size_t sent)
     ln_chain_drop(&x->out, &home->loop->pool, sent);
     if (sent > 0) {
         ln_count(&home->counters.bytes_out, sent);
-        x->due_ms = home->loop->now_ms + home->http_idle_ms; /* a slow reader has to make progress */
+        /* a slow reader has to make progress */
+        x->due_ms = home->loop->now_ms + home->http_idle_ms;
     }
     while (!ln_stream_is_sending(&c->stream) && c->phase == LN_CONN_HTTP) {
-        if (x->file != NULL && x->out.bytes < LN_EXCHANGE_BACKLOG_BYTES && ln_filesend_more(x->file, x)) {
+        if (x->file != NULL && x->out.bytes < LN_EXCHANGE_BACKLOG_BYTES &&
+            ln_filesend_more(x->file, x)) {
             ln_filesend_free(x->file);
             x->file = NULL;
             ln_exchange_next(x);

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exchange - a server connection while it speaks HTTP: request heads, bodies, answers, keep-alive, up to the upgrade.
+ * exchange - a server connection while it speaks HTTP: request heads, bodies, answers, keep-alive,
+ * up to the upgrade.
  *
  * What it is not: it knows no WebSocket frame (wsconn.h) and no file (files.h).
  *
  * Invariants
- *   1. One request at a time; the bytes of the next wait, bounded by one receive buffer, until this one is answered.
- *   2. Every request gets exactly one answer. After an error, or any answer but 101 to an upgrade, the connection ends.
- *   3. A request is memory only from the end of its head to its answer; before that, only the bytes that came.
+ *   1. One request at a time; the bytes of the next wait, bounded by one receive buffer, until this
+ *      one is answered.
+ *   2. Every request gets exactly one answer. After an error, or any answer but 101 to an upgrade,
+ *      the connection ends.
+ *   3. A request is memory only from the end of its head to its answer; before that, only the bytes
+ *      that came.
  */
 #ifndef LN_EXCHANGE_H
 #define LN_EXCHANGE_H
@@ -25,8 +29,8 @@ struct ln_exchange {
     ln_conn *conn;
     ln_head_parser parser;
     ln_chain out;
-    ln_buf waiting;      /* bytes behind the current request */
-    ln_request *request; /* being received or answered */
+    ln_buf waiting;           /* bytes behind the current request */
+    ln_request *request;      /* being received or answered */
     struct ln_filesend *file; /* an answer's body that comes from a file */
     uint64_t due_ms;
     bool is_first; /* the handshake deadline counts from the accept, not from this request */
@@ -47,14 +51,15 @@ struct ln_request {
     char remote[LN_ADDRESS_TEXT_MAX];
     size_t remote_size;
     void *user;
-    const ln_allocator *user_alloc; /* != NULL: `user` is freed with the request, unless a connection takes it over */
+    /* != NULL: `user` is freed with the request, unless a connection takes it over */
+    const ln_allocator *user_alloc;
     void (*on_gone)(ln_request *request, void *user);
     void *gone_user;
     bool is_dispatched; /* complete, and handed to whom it is for */
     bool is_upgrade;
     bool is_deferred;
     bool is_answered;
-    bool is_head; /* HEAD: the answer has no body */
+    bool is_head;    /* HEAD: the answer has no body */
     uint8_t bytes[]; /* the head as received; then the decoded path */
 };
 
@@ -75,10 +80,12 @@ void ln_exchange_expire(ln_exchange *x);
 void ln_exchange_drain(ln_exchange *x);
 
 /* Appends a complete answer. `body` is left out for HEAD. LN_ERR_NOMEM. */
-LN_NODISCARD int ln_exchange_answer(ln_exchange *x, unsigned status, const char *type, ln_span body);
+LN_NODISCARD int ln_exchange_answer(ln_exchange *x, unsigned status, const char *type,
+                                    ln_span body);
 
 /* Appends the head of an answer whose `length` bytes of body follow from a file. */
-LN_NODISCARD int ln_exchange_begin_answer(ln_exchange *x, unsigned status, const char *type, uint64_t length);
+LN_NODISCARD int ln_exchange_begin_answer(ln_exchange *x, unsigned status, const char *type,
+                                          uint64_t length);
 
 /* The answer is complete: the next request, or the end. */
 void ln_exchange_next(ln_exchange *x);

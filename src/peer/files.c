@@ -57,7 +57,8 @@ static ln_filesend *begin_send(const ln_files *files, int fd, const ln_range *ra
     ln_filesend *const send = ln_alloc(files->alloc, sizeof *send);
     if (send == NULL)
         return NULL;
-    *send = (ln_filesend){.alloc = files->alloc, .fd = fd, .offset = range->first, .left = range->length};
+    *send = (ln_filesend){
+        .alloc = files->alloc, .fd = fd, .offset = range->first, .left = range->length};
     return send;
 }
 
@@ -94,8 +95,9 @@ enum { ETAG_MAX = 48 };
 
 static ln_span write_etag(const ln_file *file, char text[ETAG_MAX])
 {
-    const int n = snprintf(text, ETAG_MAX, "\"%llx-%llx%08llx\"", (unsigned long long)file->size,
-                           (unsigned long long)file->modified_s, (unsigned long long)file->modified_ns);
+    const int n =
+        snprintf(text, ETAG_MAX, "\"%llx-%llx%08llx\"", (unsigned long long)file->size,
+                 (unsigned long long)file->modified_s, (unsigned long long)file->modified_ns);
     return (ln_span){text, (size_t)n};
 }
 
@@ -123,7 +125,8 @@ static bool is_listed(ln_span list, ln_span etag)
     return false;
 }
 
-/* The peer has it already (RFC 9110 13.2.2). Dates are compared as text: they are the ones that we gave. */
+/* The peer has it already (RFC 9110 13.2.2). Dates are compared as text: they are the ones that we
+ * gave. */
 static bool is_unchanged(const ln_request *r, ln_span etag, ln_span modified)
 {
     const ln_span match = ln_request_header(r, "If-None-Match");
@@ -134,13 +137,14 @@ static bool is_unchanged(const ln_request *r, ln_span etag, ln_span modified)
 }
 
 /* Range counts only if If-Range, where given, names this very version (RFC 9110 13.1.5). */
-static ln_range_result choose_range(const ln_request *r, ln_span etag, ln_span modified, uint64_t size,
-                                    ln_range *range)
+static ln_range_result choose_range(const ln_request *r, ln_span etag, ln_span modified,
+                                    uint64_t size, ln_range *range)
 {
     const ln_span if_range = ln_request_header(r, "If-Range");
 
     *range = (ln_range){.first = 0, .length = size};
-    if (if_range.data != NULL && !ln_text_equal(if_range, etag) && !ln_text_equal(if_range, modified))
+    if (if_range.data != NULL && !ln_text_equal(if_range, etag) &&
+        !ln_text_equal(if_range, modified))
         return LN_RANGE_NONE;
     return ln_range_parse(ln_request_header(r, "Range"), size, range);
 }
@@ -153,7 +157,8 @@ static void reply(ln_request *r, unsigned status, const char *text)
         ln_conn_drop(r->exchange->conn, LN_ERR_NOMEM);
 }
 
-static int add_range_field(ln_request *r, ln_range_result result, const ln_range *range, uint64_t size)
+static int add_range_field(ln_request *r, ln_range_result result, const ln_range *range,
+                           uint64_t size)
 {
     char text[80];
     int n;
@@ -164,7 +169,8 @@ static int add_range_field(ln_request *r, ln_range_result result, const ln_range
         n = snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)size);
     else
         n = snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)range->first,
-                     (unsigned long long)(range->first + range->length - 1), (unsigned long long)size);
+                     (unsigned long long)(range->first + range->length - 1),
+                     (unsigned long long)size);
     return ln_request_add_header(r, "Content-Range", (ln_span){text, (size_t)n});
 }
 
@@ -196,7 +202,8 @@ static int send_file(const ln_files *files, ln_request *r, const ln_file *file, 
         return ln_request_reply(r, 416, NULL, (ln_span){NULL, 0});
     }
     if (rc == 0)
-        rc = ln_exchange_begin_answer(x, result == LN_RANGE_PART ? 206 : 200, ln_media_type(path), range.length);
+        rc = ln_exchange_begin_answer(x, result == LN_RANGE_PART ? 206 : 200, ln_media_type(path),
+                                      range.length);
     if (rc == 0) {
         if (r->is_head)
             range.length = 0;

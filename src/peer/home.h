@@ -16,7 +16,8 @@
 #include "net/tls.h"
 #include "proto/ws.h"
 
-/* Counters of one home: written by its thread, read by any. The members stand for those of ln_server_stats. */
+/* Counters of one home: written by its thread, read by any. The members stand for those of
+ * ln_server_stats. */
 typedef struct ln_counters {
     _Atomic uint64_t connections;
     _Atomic uint64_t accepted;
@@ -39,19 +40,22 @@ typedef struct ln_counters {
 /* One writer, so neither of these needs a locked instruction. */
 LN_INLINE void ln_count(_Atomic uint64_t *counter, uint64_t n)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 LN_INLINE void ln_uncount(_Atomic uint64_t *counter, uint64_t n)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) - n, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) - n,
+                          memory_order_relaxed);
 }
 
 typedef struct ln_conn_hooks ln_conn_hooks;
 
 /*
- * What floors above hang onto connections (subscriptions, rooms): told when a connection's on_close has been called.
- * `attachment` is the conn's slot that ln_conn_attachment() lends them, NULL if they did not use it.
+ * What floors above hang onto connections (subscriptions, rooms): told when a connection's on_close
+ * has been called. `attachment` is the conn's slot that ln_conn_attachment() lends them, NULL if
+ * they did not use it.
  */
 struct ln_conn_hooks {
     void (*on_gone)(ln_conn *c, void *attachment);
@@ -61,15 +65,15 @@ typedef struct ln_home {
     ln_loop *loop;
     ln_server *server; /* NULL: a client's */
     const ln_allocator *alloc;
-    ln_slots *slots;            /* NULL: a client's, whose connections have no ids */
-    ln_connpages pages;         /* with slots: where the connections are */
-    unsigned worker;            /* index */
+    ln_slots *slots;                /* NULL: a client's, whose connections have no ids */
+    ln_connpages pages;             /* with slots: where the connections are */
+    unsigned worker;                /* index */
     const struct ln_routes *routes; /* NULL: a client's */
     struct ln_site *sites;          /* one for each WebSocket route */
     const ln_conn_hooks *hooks;     /* may be NULL */
-    void *service;              /* the hub floor's state for this worker */
-    ln_zpool *zpool;            /* made on first need */
-    ln_buf scratch;             /* for compressing */
+    void *service;                  /* the hub floor's state for this worker */
+    ln_zpool *zpool;                /* made on first need */
+    ln_buf scratch;                 /* for compressing */
     ln_counters counters;
     uint32_t conn_count; /* that hold memory: also those that are ending */
     uint32_t header_max_bytes;

@@ -8,14 +8,17 @@
 #include "base/alloc.h"
 
 enum {
-    LN_META_KEYS_MAX = 32,   /* a connection's facts are few; more belong into the application's own struct */
+    /* a connection's facts are few; more belong into the application's own struct */
+    LN_META_KEYS_MAX = 32,
     LN_META_BYTES_MAX = 4096 /* keys and texts together */
 };
 
 typedef struct ln_meta ln_meta;
 
-/* Sets or, with LN_VALUE_NONE, removes. *list is made on first need. LN_ERR_INVALID, LN_ERR_LIMIT, LN_ERR_NOMEM. */
-LN_NODISCARD int ln_meta_set(ln_meta **list, const char *key, ln_value value, const ln_allocator *alloc);
+/* Sets or, with LN_VALUE_NONE, removes. *list is made on first need. LN_ERR_INVALID, LN_ERR_LIMIT,
+ * LN_ERR_NOMEM. */
+LN_NODISCARD int ln_meta_set(ln_meta **list, const char *key, ln_value value,
+                             const ln_allocator *alloc);
 ln_value ln_meta_get(const ln_meta *list, const char *key);
 void ln_meta_free(ln_meta *list, const ln_allocator *alloc);
 

@@ -54,7 +54,8 @@ static int copy_header(ln_field *to, const ln_client_header *from, const ln_allo
     return 0;
 }
 
-static int copy_headers(ln_opening *o, const ln_client_header *headers, size_t count, const ln_allocator *alloc)
+static int copy_headers(ln_opening *o, const ln_client_header *headers, size_t count,
+                        const ln_allocator *alloc)
 {
     if (count == 0)
         return 0;
@@ -69,8 +70,8 @@ static int copy_headers(ln_opening *o, const ln_client_header *headers, size_t c
     return 0;
 }
 
-int ln_opening_init(ln_opening *o, const char *url, const ln_client_header *headers, size_t header_count,
-                    const char *origin, const ln_allocator *alloc)
+int ln_opening_init(ln_opening *o, const char *url, const ln_client_header *headers,
+                    size_t header_count, const char *origin, const ln_allocator *alloc)
 {
     *o = (ln_opening){.host = NULL};
     int rc = copy_url(o, url, alloc);
@@ -112,13 +113,14 @@ static ln_upgrade_offer make_offer(const ln_opening *o, const ln_site *site)
 int ln_opening_write(ln_opening *o, const ln_site *site, const uint8_t random[16], ln_buf *out)
 {
     ln_upgrade_make_key(random, o->key);
-    o->extensions_size = ln_site_deflate_wish(site, &o->wish) ? ln_pmd_write_offer(&o->wish, o->extensions) : 0;
+    o->extensions_size =
+        ln_site_deflate_wish(site, &o->wish) ? ln_pmd_write_offer(&o->wish, o->extensions) : 0;
     const ln_upgrade_offer offer = make_offer(o, site);
     return ln_upgrade_write_request(out, &offer, LN_OPENING_REQUEST_MAX_BYTES);
 }
 
-int ln_opening_judge(const ln_opening *o, const ln_site *site, const ln_head *head, ln_upgrade_result *result,
-                     ln_deflate **deflate)
+int ln_opening_judge(const ln_opening *o, const ln_site *site, const ln_head *head,
+                     ln_upgrade_result *result, ln_deflate **deflate)
 {
     const ln_upgrade_offer offer = make_offer(o, site);
 
@@ -127,9 +129,12 @@ int ln_opening_judge(const ln_opening *o, const ln_site *site, const ln_head *he
     if (result->rc < 0 || !result->has_deflate)
         return result->rc;
     ln_zpool *const zpool = ln_home_zpool(site->home);
-    *deflate = zpool == NULL ? NULL : ln_deflate_new(zpool, &result->deflate, false, LN_SITE_DEFLATE_LEVEL);
+    *deflate = zpool == NULL
+                   ? NULL
+                   : ln_deflate_new(zpool, &result->deflate, false, LN_SITE_DEFLATE_LEVEL);
     if (*deflate != NULL)
         return 0;
-    result->reason = ln_strerror(LN_ERR_NOMEM); /* it was agreed upon: without it the peer could not be understood */
+    /* it was agreed upon: without it the peer could not be understood */
+    result->reason = ln_strerror(LN_ERR_NOMEM);
     return LN_ERR_NOMEM;
 }

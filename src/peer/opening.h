@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * opening - the client's half of an opening handshake as data: what the URL and the options ask for, the request made of
- * it, and the response judged against it.
+ * opening - the client's half of an opening handshake as data: what the URL and the options ask
+ * for, the request made of it, and the response judged against it.
  */
 #ifndef LN_OPENING_H
 #define LN_OPENING_H
@@ -30,19 +30,21 @@ typedef struct ln_opening {
 } ln_opening;
 
 /* Copies everything. LN_ERR_INVALID (URL), LN_ERR_NOMEM; fini is due in any case. */
-LN_NODISCARD int ln_opening_init(ln_opening *o, const char *url, const ln_client_header *headers, size_t header_count,
-                                 const char *origin, const ln_allocator *alloc);
+LN_NODISCARD int ln_opening_init(ln_opening *o, const char *url, const ln_client_header *headers,
+                                 size_t header_count, const char *origin,
+                                 const ln_allocator *alloc);
 void ln_opening_fini(ln_opening *o, const ln_allocator *alloc);
 
 /*
- * Writes a request with a fresh key from 16 random bytes. LN_ERR_INVALID for a header that must not be set, or that
- * could break out of its line; LN_ERR_TOO_BIG; LN_ERR_NOMEM.
+ * Writes a request with a fresh key from 16 random bytes. LN_ERR_INVALID for a header that must not
+ * be set, or that could break out of its line; LN_ERR_TOO_BIG; LN_ERR_NOMEM.
  */
-LN_NODISCARD int ln_opening_write(ln_opening *o, const ln_site *site, const uint8_t random[16], ln_buf *out);
+LN_NODISCARD int ln_opening_write(ln_opening *o, const ln_site *site, const uint8_t random[16],
+                                  ln_buf *out);
 
 /*
- * Judges the response. 0, and *deflate is owned (NULL = not agreed); else LN_ERR_REFUSED, LN_ERR_HANDSHAKE, LN_ERR_NOMEM
- * with result->status and result->reason.
+ * Judges the response. 0, and *deflate is owned (NULL = not agreed); else LN_ERR_REFUSED,
+ * LN_ERR_HANDSHAKE, LN_ERR_NOMEM with result->status and result->reason.
  */
 LN_NODISCARD int ln_opening_judge(const ln_opening *o, const ln_site *site, const ln_head *head,
                                   ln_upgrade_result *result, ln_deflate **deflate);

@@ -16,7 +16,8 @@ typedef enum ln_range_result {
     LN_RANGE_OUTSIDE /* well-formed, and nothing of it exists: 416 */
 } ln_range_result;
 
-/* `field`: the value, data NULL if absent. `size`: of the whole. *range changes only with LN_RANGE_PART. */
+/* `field`: the value, data NULL if absent. `size`: of the whole. *range changes only with
+ * LN_RANGE_PART. */
 ln_range_result ln_range_parse(ln_span field, uint64_t size, ln_range *range);
 
 #endif

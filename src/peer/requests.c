@@ -21,8 +21,8 @@ static int parse(ln_exchange *x, ln_request *r, ln_span whole)
     r->is_head = ln_text_equal(r->head.method, LN_SPAN("HEAD"));
     r->path = (char *)r->bytes + whole.size;
     ln_span authority;
-    return ln_url_split_target(r->head.target, r->path, r->head.target.size + 2, &r->path_size, &r->query,
-                               &authority);
+    return ln_url_split_target(r->head.target, r->path, r->head.target.size + 2, &r->path_size,
+                               &r->query, &authority);
 }
 
 static void name_peer(ln_request *r, const ln_exchange *x)
@@ -86,7 +86,8 @@ static int write_length(ln_buf *out, uint64_t length)
 {
     char text[24];
     const int n = snprintf(text, sizeof text, "%llu", (unsigned long long)length);
-    return ln_head_write_field(out, LN_SPAN("Content-Length"), (ln_span){text, (size_t)n}, ANSWER_HEAD_MAX_BYTES);
+    return ln_head_write_field(out, LN_SPAN("Content-Length"), (ln_span){text, (size_t)n},
+                               ANSWER_HEAD_MAX_BYTES);
 }
 
 /* What goes with certain statuses (RFC 6455 4.2.2, RFC 9110 15.5.22). */
@@ -95,31 +96,38 @@ static int write_status_fields(ln_buf *out, const ln_request *r, unsigned status
     int rc = 0;
 
     if (status == 426)
-        rc = ln_head_write_field(out, LN_SPAN("Upgrade"), LN_SPAN("websocket"), ANSWER_HEAD_MAX_BYTES);
+        rc = ln_head_write_field(out, LN_SPAN("Upgrade"), LN_SPAN("websocket"),
+                                 ANSWER_HEAD_MAX_BYTES);
     if (rc == 0 && (status == 426 || (status == 400 && r != NULL && r->is_upgrade)))
-        rc = ln_head_write_field(out, LN_SPAN("Sec-WebSocket-Version"), LN_SPAN("13"), ANSWER_HEAD_MAX_BYTES);
-    if (rc == 0 && status == 405 && (r == NULL || r->is_upgrade || r->route == NULL || r->route->kind != LN_ROUTE_HTTP))
-        rc = ln_head_write_field(out, LN_SPAN("Allow"), LN_SPAN("GET, HEAD"), ANSWER_HEAD_MAX_BYTES);
+        rc = ln_head_write_field(out, LN_SPAN("Sec-WebSocket-Version"), LN_SPAN("13"),
+                                 ANSWER_HEAD_MAX_BYTES);
+    if (rc == 0 && status == 405 &&
+        (r == NULL || r->is_upgrade || r->route == NULL || r->route->kind != LN_ROUTE_HTTP))
+        rc =
+            ln_head_write_field(out, LN_SPAN("Allow"), LN_SPAN("GET, HEAD"), ANSWER_HEAD_MAX_BYTES);
     return rc;
 }
 
-int ln_request_write_head(const ln_request *r, unsigned status, const char *type, uint64_t length, bool closes,
-                          ln_buf *out)
+int ln_request_write_head(const ln_request *r, unsigned status, const char *type, uint64_t length,
+                          bool closes, ln_buf *out)
 {
     int rc = ln_head_write_status(out, status, ANSWER_HEAD_MAX_BYTES);
     if (rc == 0)
         rc = write_date(out);
     if (rc == 0 && type != NULL)
-        rc = ln_head_write_field(out, LN_SPAN("Content-Type"), ln_text(type), ANSWER_HEAD_MAX_BYTES);
+        rc =
+            ln_head_write_field(out, LN_SPAN("Content-Type"), ln_text(type), ANSWER_HEAD_MAX_BYTES);
     if (rc == 0 && status != 304 && status != 204)
         rc = write_length(out, length);
     if (rc == 0 && type != NULL)
-        rc = ln_head_write_field(out, LN_SPAN("X-Content-Type-Options"), LN_SPAN("nosniff"), ANSWER_HEAD_MAX_BYTES);
+        rc = ln_head_write_field(out, LN_SPAN("X-Content-Type-Options"), LN_SPAN("nosniff"),
+                                 ANSWER_HEAD_MAX_BYTES);
     if (rc == 0)
         rc = write_status_fields(out, r, status);
     if (rc == 0 && closes)
         rc = ln_head_write_field(out, LN_SPAN("Connection"),
-                                 status == 426 ? LN_SPAN("Upgrade, close") : LN_SPAN("close"), ANSWER_HEAD_MAX_BYTES);
+                                 status == 426 ? LN_SPAN("Upgrade, close") : LN_SPAN("close"),
+                                 ANSWER_HEAD_MAX_BYTES);
     if (rc == 0 && r != NULL && r->extra.size > 0)
         rc = ln_buf_append(out, r->extra.data, r->extra.size, ANSWER_HEAD_MAX_BYTES);
     return rc == 0 ? ln_head_write_end(out, ANSWER_HEAD_MAX_BYTES) : rc;
@@ -186,9 +194,9 @@ ln_server *ln_request_server(const ln_request *r)
 /* Fields that the answer has already, or that only we may set. */
 static bool is_ours(ln_span name)
 {
-    static const char *const ours[] = {"Content-Length", "Transfer-Encoding",    "Connection",
-                                       "Upgrade",        "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions",
-                                       "Date",           "Sec-WebSocket-Protocol"};
+    static const char *const ours[] = {
+        "Content-Length",       "Transfer-Encoding",        "Connection", "Upgrade",
+        "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Date",       "Sec-WebSocket-Protocol"};
     for (size_t i = 0; i < LN_ARRAY_SIZE(ours); i++) {
         if (ln_text_equal_nocase(name, ln_text(ours[i])))
             return true;

@@ -81,7 +81,8 @@ int ln_routes_add(ln_routes *r, ln_route_kind kind, const char *path, ln_route *
 
 static bool is_match(const ln_route *route, ln_span path)
 {
-    return route->is_subtree ? ln_text_has_prefix(path, route->path) : ln_text_equal(path, route->path);
+    return route->is_subtree ? ln_text_has_prefix(path, route->path)
+                             : ln_text_equal(path, route->path);
 }
 
 const ln_route *ln_routes_find(const ln_routes *r, ln_span path, bool is_upgrade)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * route - which path is for whom. Built before the server runs, read-only after that, shared by all workers.
+ * route - which path is for whom. Built before the server runs, read-only after that, shared by all
+ * workers.
  *
- * A path is exact, or a subtree if it ends with '/'; the longest match wins. One path may have a WebSocket endpoint and
- * an HTTP handler: an upgrade goes to the first, everything else to the second.
+ * A path is exact, or a subtree if it ends with '/'; the longest match wins. One path may have a
+ * WebSocket endpoint and an HTTP handler: an upgrade goes to the first, everything else to the
+ * second.
  */
 #ifndef LN_ROUTE_H
 #define LN_ROUTE_H
@@ -12,7 +14,7 @@
 #include "site.h"
 
 enum {
-    LN_ROUTES_MAX = 256,        /* looked through one by one */
+    LN_ROUTES_MAX = 256, /* looked through one by one */
     LN_ROUTE_PATH_MAX_BYTES = 1024
 };
 
@@ -22,7 +24,7 @@ typedef struct ln_route {
     ln_route_kind kind;
     ln_span path;
     bool is_subtree;
-    ln_plan plan;     /* WS */
+    ln_plan plan;             /* WS */
     unsigned site;            /* WS: index in ln_home.sites */
     ln_http_handler *handler; /* HTTP */
     void *user;
@@ -39,8 +41,10 @@ typedef struct ln_routes {
 void ln_routes_init(ln_routes *r, const ln_allocator *alloc);
 void ln_routes_fini(ln_routes *r);
 
-/* A new route, zeroed but for path and kind, owned by the table. LN_ERR_INVALID, LN_ERR_EXISTS, LN_ERR_LIMIT, LN_ERR_NOMEM. */
-LN_NODISCARD int ln_routes_add(ln_routes *r, ln_route_kind kind, const char *path, ln_route **route);
+/* A new route, zeroed but for path and kind, owned by the table. LN_ERR_INVALID, LN_ERR_EXISTS,
+ * LN_ERR_LIMIT, LN_ERR_NOMEM. */
+LN_NODISCARD int ln_routes_add(ln_routes *r, ln_route_kind kind, const char *path,
+                               ln_route **route);
 
 /* Takes the last one added back, if what it is for could not be made. */
 void ln_routes_remove_last(ln_routes *r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sendq - messages of a connection that may still be dropped: those that wait in front of the machine's output when the
- * overflow policy is to drop the oldest.
+ * sendq - messages of a connection that may still be dropped: those that wait in front of the
+ * machine's output when the overflow policy is to drop the oldest.
  *
  * Each waits as one shared block, so that dropping is unlinking. Not used by the other policies.
  */
@@ -16,7 +16,8 @@ ln_sendq *ln_sendq_new(const ln_allocator *alloc);
 /* Accepts NULL. */
 void ln_sendq_free(ln_sendq *q, const ln_allocator *alloc);
 
-/* At the end; takes a reference. `kind` 0: a frame as it goes on the wire; else a payload of that kind. LN_ERR_NOMEM. */
+/* At the end; takes a reference. `kind` 0: a frame as it goes on the wire; else a payload of that
+ * kind. LN_ERR_NOMEM. */
 LN_NODISCARD int ln_sendq_push(ln_sendq *q, ln_block *block, int kind);
 
 /* Takes the oldest; its reference is the caller's. NULL when empty. */

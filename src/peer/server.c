@@ -32,7 +32,8 @@ static int settle_options(ln_server_options *o)
     return rc;
 }
 
-ln_server *ln_server_create(const ln_server_options *options, const ln_service *service, void *state)
+ln_server *ln_server_create(const ln_server_options *options, const ln_service *service,
+                            void *state)
 {
     ln_server_options settled = options == NULL ? (ln_server_options){.workers = 1} : *options;
 
@@ -123,7 +124,8 @@ static int add_route(ln_server *s, ln_route_kind kind, const char *path, ln_rout
     return ln_routes_add(&s->routes, kind, path, route);
 }
 
-int ln_server_ws(ln_server *s, const char *path, const ln_ws_handlers *handlers, const ln_ws_options *options)
+int ln_server_ws(ln_server *s, const char *path, const ln_ws_handlers *handlers,
+                 const ln_ws_options *options)
 {
     ln_route *route;
 
@@ -237,7 +239,8 @@ int ln_server_join(ln_server *s)
             rc = s->workers[i].result;
     }
     atomic_store(&s->state, LN_SERVER_STOPPED);
-    return rc; /* loops and slots stay until the server is freed: other threads may still name connections */
+    /* loops and slots stay until the server is freed: other threads may still name connections */
+    return rc;
 }
 
 int ln_server_run(ln_server *s)

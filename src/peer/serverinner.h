@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * serverinner - the server as its own files and the floor above see it: listeners, workers, services.
+ * serverinner - the server as its own files and the floor above see it: listeners, workers,
+ * services.
  *
- * Threads: `doors` and `routes` are fixed before the workers start. A worker's members belong to its thread, except
- * the slots' atomic parts, the counters, and the letters.
+ * Threads: `doors` and `routes` are fixed before the workers start. A worker's members belong to
+ * its thread, except the slots' atomic parts, the counters, and the letters.
  */
 #ifndef LN_SERVERINNER_H
 #define LN_SERVERINNER_H
@@ -18,7 +19,8 @@ typedef struct ln_worker ln_worker;
 
 enum { LN_DOORS_MAX = 16, LN_WORKERS_MAX = 64 };
 
-/* What the floor above adds to a server: one state for all, and something for each worker in home->service. */
+/* What the floor above adds to a server: one state for all, and something for each worker in
+ * home->service. */
 typedef struct ln_service {
     const ln_conn_hooks *hooks;
     /* Before the workers' threads run. */
@@ -92,9 +94,11 @@ struct ln_server {
 };
 
 /* ln_server_new() without what the floor above adds. Takes over `state` on success. */
-ln_server *ln_server_create(const ln_server_options *options, const ln_service *service, void *state);
+ln_server *ln_server_create(const ln_server_options *options, const ln_service *service,
+                            void *state);
 
-/* Something that lives as long as the server: freed with it, after all connections. LN_ERR_LIMIT. */
+/* Something that lives as long as the server: freed with it, after all connections.
+ * LN_ERR_LIMIT. */
 LN_NODISCARD int ln_server_own(ln_server *server, void *what, void (*free)(void *what));
 
 /* The worker that owns `id`, or NULL. Any thread. */

@@ -15,7 +15,8 @@ typedef struct setting {
 static int settle(const setting *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        const int rc = ln_limit_get(ln_limit_find(ln_text(list[i].name)), *list[i].value, list[i].value);
+        const int rc =
+            ln_limit_get(ln_limit_find(ln_text(list[i].name)), *list[i].value, list[i].value);
         if (rc < 0)
             return rc;
     }
@@ -25,12 +26,18 @@ static int settle(const setting *list, size_t n)
 static int settle_options(ln_ws_options *o)
 {
     const setting list[] = {
-        {"MESSAGE_MAX_BYTES", &o->message_max_bytes}, {"FRAME_MAX_BYTES", &o->frame_max_bytes},
-        {"FRAGMENTS_MAX", &o->fragments_max},         {"CONTROL_PER_SECOND", &o->control_per_second},
-        {"HANDSHAKE_MS", &o->handshake_ms},           {"PING_INTERVAL_MS", &o->ping_interval_ms},
-        {"PONG_WAIT_MS", &o->pong_wait_ms},           {"IDLE_MS", &o->idle_ms},
-        {"CLOSE_WAIT_MS", &o->close_wait_ms},         {"QUEUE_MAX_BYTES", &o->queue_max_bytes},
-        {"HIGH_WATER_BYTES", &o->high_water_bytes},   {"LOW_WATER_BYTES", &o->low_water_bytes},
+        {"MESSAGE_MAX_BYTES", &o->message_max_bytes},
+        {"FRAME_MAX_BYTES", &o->frame_max_bytes},
+        {"FRAGMENTS_MAX", &o->fragments_max},
+        {"CONTROL_PER_SECOND", &o->control_per_second},
+        {"HANDSHAKE_MS", &o->handshake_ms},
+        {"PING_INTERVAL_MS", &o->ping_interval_ms},
+        {"PONG_WAIT_MS", &o->pong_wait_ms},
+        {"IDLE_MS", &o->idle_ms},
+        {"CLOSE_WAIT_MS", &o->close_wait_ms},
+        {"QUEUE_MAX_BYTES", &o->queue_max_bytes},
+        {"HIGH_WATER_BYTES", &o->high_water_bytes},
+        {"LOW_WATER_BYTES", &o->low_water_bytes},
         {"DEFLATE_MIN_BYTES", &o->deflate_min_bytes},
     };
     const bool is_frame_open = o->frame_max_bytes == 0;
@@ -47,8 +54,9 @@ static int settle_options(ln_ws_options *o)
         o->high_water_bytes = o->queue_max_bytes;
     if (is_low_open && o->low_water_bytes > o->high_water_bytes / 4)
         o->low_water_bytes = o->high_water_bytes / 4;
-    return o->low_water_bytes <= o->high_water_bytes && o->high_water_bytes <= o->queue_max_bytes ? 0
-                                                                                                  : LN_ERR_INVALID;
+    return o->low_water_bytes <= o->high_water_bytes && o->high_water_bytes <= o->queue_max_bytes
+               ? 0
+               : LN_ERR_INVALID;
 }
 
 /* A comma separated list of tokens, each once. */
@@ -64,13 +72,13 @@ static bool is_token_list(const char *list)
 }
 
 int ln_plan_init(ln_plan *p, const ln_ws_handlers *handlers, const ln_ws_options *options,
-                     const ln_allocator *alloc)
+                 const ln_allocator *alloc)
 {
     static const ln_ws_handlers no_handlers;
     static const ln_ws_options no_options;
 
     *p = (ln_plan){.handlers = handlers == NULL ? no_handlers : *handlers,
-                       .options = options == NULL ? no_options : *options};
+                   .options = options == NULL ? no_options : *options};
     if (p->handlers.on_message != NULL && p->handlers.on_chunk != NULL)
         return LN_ERR_INVALID;
     if (p->options.subprotocols != NULL && !is_token_list(p->options.subprotocols))
@@ -120,7 +128,8 @@ void ln_site_init(ln_site *site, ln_home *home, const ln_plan *plan, ln_ws_role 
                    .message_ms = LN_DEFAULT_MESSAGE_MS,
                    .close_wait_ms = o->close_wait_ms,
                    .deflate_min_bytes = o->deflate_min_bytes,
-                   .pool = home->loop == NULL ? NULL : &home->loop->pool, /* an endpoint brings its own */
+                   /* an endpoint brings its own */
+                   .pool = home->loop == NULL ? NULL : &home->loop->pool,
                    .alloc = home->alloc,
                    .scratch = &home->scratch,
                    .mask_key = ln_home_mask_key,
@@ -144,19 +153,21 @@ const char *ln_site_negotiate(const ln_site *site, const ln_head *head, ln_accep
     bool is_malformed = false;
     ln_pmd_params wish, agreed;
 
-    *accepted = (ln_accepted){
-        .subprotocol = ln_upgrade_choose_subprotocol(head, ln_text(site->plan->subprotocols), &is_malformed)};
+    *accepted = (ln_accepted){.subprotocol = ln_upgrade_choose_subprotocol(
+                                  head, ln_text(site->plan->subprotocols), &is_malformed)};
     if (is_malformed)
         return "Sec-WebSocket-Protocol is malformed\n";
     if (!ln_site_deflate_wish(site, &wish))
         return NULL;
-    const int rc = ln_pmd_accept(head, &wish, &agreed, accepted->extensions, &accepted->extensions_size);
+    const int rc =
+        ln_pmd_accept(head, &wish, &agreed, accepted->extensions, &accepted->extensions_size);
     if (rc < 0)
         return "Sec-WebSocket-Extensions is malformed\n";
     if (rc == 0)
         return NULL;
     ln_zpool *const zpool = ln_home_zpool(site->home);
-    accepted->deflate = zpool == NULL ? NULL : ln_deflate_new(zpool, &agreed, true, LN_SITE_DEFLATE_LEVEL);
+    accepted->deflate =
+        zpool == NULL ? NULL : ln_deflate_new(zpool, &agreed, true, LN_SITE_DEFLATE_LEVEL);
     if (accepted->deflate == NULL)
         accepted->extensions_size = 0; /* no memory for it: go on without */
     return NULL;

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * site - a WebSocket endpoint as one loop sees it: handlers, options with their defaults filled in, and the codec's
- * configuration. All connections of the endpoint on that loop point to it.
+ * site - a WebSocket endpoint as one loop sees it: handlers, options with their defaults filled in,
+ * and the codec's configuration. All connections of the endpoint on that loop point to it.
  */
 #ifndef LN_SITE_H
 #define LN_SITE_H
 
 #include "home.h"
 
-enum {
-    LN_SITE_DEFLATE_LEVEL = 6
-};
+enum { LN_SITE_DEFLATE_LEVEL = 6 };
 
 /* An endpoint's fixed part, shared by all workers. */
 typedef struct ln_plan {
@@ -20,9 +18,10 @@ typedef struct ln_plan {
     char *origins;         /* owned; "" = same origin */
 } ln_plan;
 
-/* Checks and copies. LN_ERR_INVALID: a limit out of range, both on_message and on_chunk, a subprotocol that is no token. */
-LN_NODISCARD int ln_plan_init(ln_plan *p, const ln_ws_handlers *handlers, const ln_ws_options *options,
-                                  const ln_allocator *alloc);
+/* Checks and copies. LN_ERR_INVALID: a limit out of range, both on_message and on_chunk, a
+ * subprotocol that is no token. */
+LN_NODISCARD int ln_plan_init(ln_plan *p, const ln_ws_handlers *handlers,
+                              const ln_ws_options *options, const ln_allocator *alloc);
 void ln_plan_fini(ln_plan *p, const ln_allocator *alloc);
 
 typedef struct ln_site {
@@ -35,13 +34,14 @@ void ln_site_init(ln_site *site, ln_home *home, const ln_plan *plan, ln_ws_role 
 
 /* What an upgrade gets. */
 typedef struct ln_accepted {
-    ln_span subprotocol; /* in the plan's memory; empty if none */
-    ln_deflate *deflate; /* owned; NULL = not agreed */
+    ln_span subprotocol;                    /* in the plan's memory; empty if none */
+    ln_deflate *deflate;                    /* owned; NULL = not agreed */
     char extensions[LN_PMD_TEXT_MAX_BYTES]; /* the answer, if agreed */
     size_t extensions_size;
 } ln_accepted;
 
-/* Server: subprotocol and compression for a request. NULL, or a static sentence about what is malformed (400). */
+/* Server: subprotocol and compression for a request. NULL, or a static sentence about what is
+ * malformed (400). */
 const char *ln_site_negotiate(const ln_site *site, const ln_head *head, ln_accepted *accepted);
 
 /* The compression we are willing to do on this site. False: none. */

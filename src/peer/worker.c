@@ -2,8 +2,8 @@
 /*
  * worker.c - one thread of a server: its loop, its listeners, its connections, and how it ends.
  *
- * Ending: the drain letter closes the doors and says goodbye to every connection; when the last one is gone, or after
- * the drain time when the rest is aborted, the loop stops.
+ * Ending: the drain letter closes the doors and says goodbye to every connection; when the last one
+ * is gone, or after the drain time when the rest is aborted, the loop stops.
  */
 #include "base/limits.h"
 #include "exchange.h"
@@ -58,9 +58,11 @@ static void drain(ln_worker *w)
         return;
     w->home.is_draining = true;
     close_doors(w);
-    for (ln_conn *c = ln_slots_next(&w->slots, &cursor); c != NULL; c = ln_slots_next(&w->slots, &cursor))
+    for (ln_conn *c = ln_slots_next(&w->slots, &cursor); c != NULL;
+         c = ln_slots_next(&w->slots, &cursor))
         say_goodbye(c);
-    ln_timer_set(&w->home.loop->wheel, &w->drain_timer, w->home.loop->now_ms + w->server->options.drain_ms);
+    ln_timer_set(&w->home.loop->wheel, &w->drain_timer,
+                 w->home.loop->now_ms + w->server->options.drain_ms);
     stop_when_empty(w);
 }
 
@@ -69,7 +71,8 @@ static void abort_all(ln_worker *w)
     uint32_t cursor = 0;
 
     drain(w);
-    for (ln_conn *c = ln_slots_next(&w->slots, &cursor); c != NULL; c = ln_slots_next(&w->slots, &cursor))
+    for (ln_conn *c = ln_slots_next(&w->slots, &cursor); c != NULL;
+         c = ln_slots_next(&w->slots, &cursor))
         ln_conn_drop(c, 0);
 }
 
@@ -157,7 +160,8 @@ static int open_doors(ln_worker *w)
     return 0;
 }
 
-/* The longest time that any endpoint gives its peers to shake hands: which one is meant is not known before. */
+/* The longest time that any endpoint gives its peers to shake hands: which one is meant is not
+ * known before. */
 static uint32_t handshake_ms(const ln_routes *routes)
 {
     uint32_t longest = 0;

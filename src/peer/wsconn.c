@@ -72,7 +72,8 @@ void ln_conn_free(ln_conn *c)
     ln_timer_clear(&home->loop->wheel, &c->timer);
     if (c->ws.config == NULL) {
         ln_exchange_free(c->of.http);
-        ln_chain_fini(&c->ws.out, &home->loop->pool); /* an answer, or a client's request, that was not taken */
+        /* an answer, or a client's request, that was not taken */
+        ln_chain_fini(&c->ws.out, &home->loop->pool);
     }
     ln_uncount(&home->counters.queued_bytes, c->accounted_bytes);
     ln_ws_fini(&c->ws);
@@ -138,7 +139,8 @@ static void announce_close(ln_conn *c, const ln_ws_event *event)
         c->error = (int8_t)ln_ws_error(&c->ws);
     const ln_close_info info = {.code = event->code,
                                 .reason = event->data,
-                                .by = event->by == LN_WS_BY_PEER ? LN_CLOSED_BY_PEER : LN_CLOSED_BY_US,
+                                .by = event->by == LN_WS_BY_PEER ? LN_CLOSED_BY_PEER
+                                                                 : LN_CLOSED_BY_US,
                                 .is_clean = event->is_clean,
                                 .error = c->error};
     c->phase = LN_CONN_ENDING;
@@ -156,7 +158,8 @@ static void announce_close(ln_conn *c, const ln_ws_event *event)
     ln_timer_set(&home->loop->wheel, &c->timer, home->loop->now_ms + site->config.close_wait_ms);
 }
 
-/* ENDING: output first, then our FIN, then the peer's; a client lets the server go first (RFC 6455 7.1.1). */
+/* ENDING: output first, then our FIN, then the peer's; a client lets the server go first (RFC 6455
+ * 7.1.1). */
 static void advance_ending(ln_conn *c)
 {
     const bool is_flushed = ln_ws_queued(&c->ws) == 0 && !ln_stream_is_sending(&c->stream);
@@ -223,10 +226,12 @@ void ln_conn_refill(ln_conn *c, size_t below_bytes)
     int kind;
 
     while (ln_sendq_bytes(waiting) > 0 && ln_ws_is_open(&c->ws) &&
-           (ln_ws_queued(&c->ws) == 0 || ln_ws_queued(&c->ws) < below_bytes)) { /* low water may be 0 */
+           /* low water may be 0 */
+           (ln_ws_queued(&c->ws) == 0 || ln_ws_queued(&c->ws) < below_bytes)) {
         ln_block *const b = ln_sendq_pop(waiting, &kind);
-        const int rc = kind == 0 ? ln_ws_send_block(&c->ws, b)
-                                 : ln_ws_send(&c->ws, (enum ln_kind)kind, (ln_span){b->bytes, b->size});
+        const int rc = kind == 0
+                           ? ln_ws_send_block(&c->ws, b)
+                           : ln_ws_send(&c->ws, (enum ln_kind)kind, (ln_span){b->bytes, b->size});
         if (rc < 0)
             ln_count(&ln_conn_home(c)->counters.dropped, 1);
         ln_block_unref(b);
@@ -239,7 +244,8 @@ LN_HOT void ln_conn_push(ln_conn *c)
     ln_home *const home = ln_conn_home(c);
 
     while (!ln_stream_is_sending(&c->stream)) {
-        /* Each time: when the system takes everything at once, nothing else would ask for what waits. */
+        /* Each time: when the system takes everything at once, nothing else would ask for what
+         * waits. */
         if (LN_UNLIKELY(c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0))
             ln_conn_refill(c, ln_conn_site(c)->plan->options.low_water_bytes);
         const int k = ln_chain_peek(&c->ws.out, spans, LN_SOCK_SPANS_MAX);
@@ -319,7 +325,8 @@ static bool has_stash(const ln_conn *c)
     return c->more != NULL && c->more->stash.size > 0;
 }
 
-/* Keeps what a paused connection has received: never more than one receive buffer, since the socket is paused too. */
+/* Keeps what a paused connection has received: never more than one receive buffer, since the socket
+ * is paused too. */
 static void stash(ln_conn *c, const uint8_t *bytes, size_t n)
 {
     ln_conn_more *const more = ln_conn_need_more(c);
@@ -333,7 +340,8 @@ LN_HOT void ln_conn_feed(ln_conn *c, uint8_t *bytes, size_t n)
     const uint64_t now_ms = c->stream.sock.loop->now_ms;
 
     while (n > 0 && c->phase == LN_CONN_OPEN) {
-        if (LN_UNLIKELY((c->flags & LN_CONN_PAUSED) || has_stash(c))) { /* new bytes wait behind old ones */
+        /* new bytes wait behind old ones */
+        if (LN_UNLIKELY((c->flags & LN_CONN_PAUSED) || has_stash(c))) {
             stash(c, bytes, n);
             return;
         }
@@ -493,7 +501,8 @@ const ln_stream_ops ln_conn_ops = {
 
 /* ---- from HTTP to WebSocket ---- */
 
-void ln_conn_upgrade(ln_conn *c, ln_site *site, ln_deflate *deflate, const ln_request *request, void *user)
+void ln_conn_upgrade(ln_conn *c, ln_site *site, ln_deflate *deflate, const ln_request *request,
+                     void *user)
 {
     ln_home *const home = c->as.home;
     const ln_ws_handlers *const h = &site->plan->handlers;

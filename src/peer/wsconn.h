@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wsconn - a connection: a stream, the WebSocket machine, and what lies between them and the handlers.
+ * wsconn - a connection: a stream, the WebSocket machine, and what lies between them and the
+ * handlers.
  *
- * One object for a connection's whole life. While it speaks HTTP it has an ln_exchange beside it, which goes away with
- * the upgrade.
+ * One object for a connection's whole life. While it speaks HTTP it has an ln_exchange beside it,
+ * which goes away with the upgrade.
  *
  * Phases                       left by
  *   LN_CONN_HTTP               101 sent or received -> OPEN; anything else -> ENDING
@@ -11,8 +12,9 @@
  *   LN_CONN_ENDING             output flushed, FIN sent, peer's FIN seen, or the deadline -> GONE
  *   LN_CONN_GONE               the stream's on_closed: memory is freed
  *
- * Handlers are called from four places only: bytes received, the end of the stream, the timer, and the flush at the end
- * of a turn. A call of the application only changes the machine and corks the stream, so nothing is ever re-entered.
+ * Handlers are called from four places only: bytes received, the end of the stream, the timer, and
+ * the flush at the end of a turn. A call of the application only changes the machine and corks the
+ * stream, so nothing is ever re-entered.
  */
 #ifndef LN_WSCONN_H
 #define LN_WSCONN_H
@@ -25,21 +27,22 @@ typedef struct ln_conn_more ln_conn_more;
 
 /* An ln_conn_id is the name in its worker's slots, and the worker above it. */
 #define LN_CONN_WORKER_SHIFT 56
-#define LN_CONN_NAME_MASK ((UINT64_C(1) << LN_CONN_WORKER_SHIFT) - 1)
+#define LN_CONN_NAME_MASK    ((UINT64_C(1) << LN_CONN_WORKER_SHIFT) - 1)
 
 enum {
-    LN_CONN_LINGER_MS = 5000 /* after an HTTP answer that ends the connection: for the peer to take it and to leave */
+    /* After an HTTP answer that ends the connection: for the peer to take it and to leave. */
+    LN_CONN_LINGER_MS = 5000
 };
 
 enum { LN_CONN_HTTP, LN_CONN_OPEN, LN_CONN_ENDING, LN_CONN_GONE };
 
 enum {
-    LN_CONN_ABOVE_HIGH = 0x01,   /* on_drain is owed */
+    LN_CONN_ABOVE_HIGH = 0x01, /* on_drain is owed */
     LN_CONN_PAUSED = 0x02,
-    LN_CONN_PEER_ENDED = 0x08,   /* nothing more will be received */
+    LN_CONN_PEER_ENDED = 0x08, /* nothing more will be received */
     LN_CONN_FIN_SENT = 0x10,
-    LN_CONN_ANNOUNCED = 0x20,    /* on_open was called: on_close is owed */
-    LN_CONN_SKIPS_FLUSH = 0x40   /* reset: what is queued does not matter any more */
+    LN_CONN_ANNOUNCED = 0x20,  /* on_open was called: on_close is owed */
+    LN_CONN_SKIPS_FLUSH = 0x40 /* reset: what is queued does not matter any more */
 };
 
 struct ln_conn {
@@ -67,12 +70,13 @@ struct ln_conn_more {
     ln_span subprotocol; /* in the endpoint's memory */
     ln_buf stash;        /* received while paused, not yet fed */
     struct ln_meta *meta;
-    struct ln_sendq *waiting; /* drop-oldest: messages that may still be dropped */
+    struct ln_sendq *waiting;                 /* drop-oldest: messages that may still be dropped */
     void (*on_free)(ln_conn *c, void *owner); /* a client is told when the memory goes */
     void *owner;
 };
 
-/* A connection over a connected descriptor, speaking HTTP first; `http` is made by the caller's exchange functions. */
+/* A connection over a connected descriptor, speaking HTTP first; `http` is made by the caller's
+ * exchange functions. */
 LN_INLINE ln_conn *ln_conn_of_stream(ln_stream *s)
 {
     return LN_CONTAINER_OF(s, ln_conn, stream);
@@ -90,7 +94,8 @@ LN_INLINE ln_home *ln_conn_home(const ln_conn *c)
 
 extern const ln_stream_ops ln_conn_ops;
 
-/* A zeroed connection of `home` in phase HTTP, with a slot if the home has slots. NULL when out of memory or slots. */
+/* A zeroed connection of `home` in phase HTTP, with a slot if the home has slots. NULL when out of
+ * memory or slots. */
 ln_conn *ln_conn_new(ln_home *home);
 
 /* Frees one that never got a stream, or whose stream is closed. */
@@ -100,30 +105,34 @@ void ln_conn_free(ln_conn *c);
 ln_conn_more *ln_conn_need_more(ln_conn *c);
 
 /*
- * The handshake is done: becomes a WebSocket of `site`. `deflate` is taken over. `rest`: bytes that came right behind it.
- * The output that the exchange has queued goes first. Calls on_open.
+ * The handshake is done: becomes a WebSocket of `site`. `deflate` is taken over. `rest`: bytes that
+ * came right behind it. The output that the exchange has queued goes first. Calls on_open.
  */
-void ln_conn_upgrade(ln_conn *c, ln_site *site, ln_deflate *deflate, const ln_request *request, void *user);
+void ln_conn_upgrade(ln_conn *c, ln_site *site, ln_deflate *deflate, const ln_request *request,
+                     void *user);
 
 /* HTTP phase: the exchange is finished with; flush its output, then end. */
 void ln_conn_finish(ln_conn *c);
 
-/* Ends without a goodbye, from any phase; on_close, if owed, comes at the end of the turn and reports `error`. */
+/* Ends without a goodbye, from any phase; on_close, if owed, comes at the end of the turn and
+ * reports `error`. */
 void ln_conn_drop(ln_conn *c, int error);
 
 /* WebSocket bytes, writable: feed, handle, keep what a paused connection cannot take. */
 void ln_conn_feed(ln_conn *c, uint8_t *bytes, size_t n);
 
 /*
- * Everything that may have to happen after something happened: events of calls, output, deadlines, the end. Called after
- * a completed send, a tick, and once at the end of a turn in which the application did something or bytes came.
+ * Everything that may have to happen after something happened: events of calls, output, deadlines,
+ * the end. Called after a completed send, a tick, and once at the end of a turn in which the
+ * application did something or bytes came.
  */
 void ln_conn_settle(ln_conn *c);
 
 /* Gives the stream what it takes. */
 void ln_conn_push(ln_conn *c);
 
-/* Drop-oldest: moves messages that wait into the machine while it has less than `below_bytes` to do. */
+/* Drop-oldest: moves messages that wait into the machine while it has less than `below_bytes` to
+ * do. */
 void ln_conn_refill(ln_conn *c, size_t below_bytes);
 
 /* `n` bytes of the output are gone. */
@@ -138,7 +147,8 @@ LN_INLINE void ln_conn_touch(ln_conn *c)
     ln_stream_cork(&c->stream);
 }
 
-/* Queues a shared frame (or, from a client, its payload), by the connection's overflow policy. As ln_conn_send(). */
+/* Queues a shared frame (or, from a client, its payload), by the connection's overflow policy. As
+ * ln_conn_send(). */
 int ln_conn_send_block(ln_conn *c, ln_block *frame);
 
 /* The slot for the floors above. */

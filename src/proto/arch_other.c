@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* arch_other - a processor without vector code of its own offers none; the portable variants remain. */
+/* arch_other - a processor without vector code of its own offers none; the portable variants
+ * remain. */
 #include "mask.h"
 #include "utf8.h"
 

@@ -33,7 +33,8 @@ static size_t hex_run(const uint8_t *p, size_t n)
     return digits;
 }
 
-/* RFC 3986 3.2.2 IPv6address: groups of one to four digits, one gap at most, perhaps an IPv4 tail. */
+/* RFC 3986 3.2.2 IPv6address: groups of one to four digits, one gap at most, perhaps an IPv4
+ * tail. */
 static bool is_ipv6(ln_span text)
 {
     const uint8_t *p = text.data;
@@ -84,7 +85,8 @@ static int parse_port(ln_span text, uint16_t *port)
     return 0;
 }
 
-/* "[address]" at the front of `text`: the address, and in *used how long it was with its brackets; 0 if it is none. */
+/* "[address]" at the front of `text`: the address, and in *used how long it was with its brackets;
+ * 0 if it is none. */
 static ln_span bracketed(ln_span text, size_t *used)
 {
     const char *p = text.data;

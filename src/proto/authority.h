@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * authority - "host", "host:port", "[2001:db8::1]:port": what stands in a Host field, a URL and an Origin.
+ * authority - "host", "host:port", "[2001:db8::1]:port": what stands in a Host field, a URL and an
+ * Origin.
  *
- * Narrower than RFC 3986 3.2 on purpose: no user info, no escapes, no empty host or port, no zone of an address, and of
- * a name only the characters that DNS can have. Whatever two programs could read in two ways is refused.
+ * Narrower than RFC 3986 3.2 on purpose: no user info, no escapes, no empty host or port, no zone
+ * of an address, and of a name only the characters that DNS can have. Whatever two programs could
+ * read in two ways is refused.
  */
 #ifndef LN_AUTHORITY_H
 #define LN_AUTHORITY_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Payload is handed on in runs; what stands between the chunks is read character by character, one state each:
+ * Payload is handed on in runs; what stands between the chunks is read character by character, one
+ * state each:
  *
  *   CHUNK_SIZE    digits             CHUNK_SIZE; CR -> CHUNK_SIZE_LF
  *   CHUNK_SIZE_LF LF                 CHUNK_DATA, after a size of 0 LAST_CR
@@ -8,7 +9,8 @@
  *   CHUNK_DATA_CR CR, then LF        CHUNK_SIZE
  *   LAST_CR       CR, then LF        DONE
  *
- * Any other character is a fault: nothing is skipped, so that no other reader can skip something else.
+ * Any other character is a fault: nothing is skipped, so that no other reader can skip something
+ * else.
  */
 #include "body.h"
 
@@ -36,7 +38,8 @@ static LN_COLD void refuse(ln_body *b, uint16_t status, const char *text)
     b->fault_text = text;
 }
 
-/* RFC 9112 6.1: a list that ends with chunked, once, has a meaning, even if one that nothing here understands. */
+/* RFC 9112 6.1: a list that ends with chunked, once, has a meaning, even if one that nothing here
+ * understands. */
 static bool ends_chunked(ln_span list)
 {
     ln_span item;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * body - the body of an HTTP/1.1 message: by Content-Length, chunked, or until the end (RFC 9112 6, 7).
+ * body - the body of an HTTP/1.1 message: by Content-Length, chunked, or until the end (RFC 9112 6,
+ * 7).
  *
- * Strict where smuggling lives: a Content-Length with anything but digits, more than one of them (also equal ones), both
- * it and Transfer-Encoding, Transfer-Encoding in HTTP/1.0, a chunk size with sign, blank or more than 16 digits, a bare
- * LF: all are faults. Chunk extensions and trailers are refused.
+ * Strict where smuggling lives: a Content-Length with anything but digits, more than one of them
+ * (also equal ones), both it and Transfer-Encoding, Transfer-Encoding in HTTP/1.0, a chunk size
+ * with sign, blank or more than 16 digits, a bare LF: all are faults. Chunk extensions and trailers
+ * are refused.
  *
  * Invariants
  *   1. total <= max, and left <= max - total while a length is known.
@@ -29,13 +31,15 @@ typedef struct ln_body {
 } ln_body;
 
 /*
- * Chooses the framing for what follows `head`. Requests without either field have no body. `is_bodiless`: a response to
- * HEAD, or 1xx/204/304. `max`: bytes of body allowed. Bad framing is a fault at once: 400; 413 a Content-Length above
- * `max`; 501 a transfer coding besides chunked.
+ * Chooses the framing for what follows `head`. Requests without either field have no body.
+ * `is_bodiless`: a response to HEAD, or 1xx/204/304. `max`: bytes of body allowed. Bad framing is a
+ * fault at once: 400; 413 a Content-Length above `max`; 501 a transfer coding besides chunked.
  */
-void ln_body_init(ln_body *b, ln_head_role role, const ln_head *head, bool is_bodiless, uint64_t max);
+void ln_body_init(ln_body *b, ln_head_role role, const ln_head *head, bool is_bodiless,
+                  uint64_t max);
 
-/* Takes bytes; stops early when a piece is ready for next(), takes none while one is, and none behind the body. */
+/* Takes bytes; stops early when a piece is ready for next(), takes none while one is, and none
+ * behind the body. */
 size_t ln_body_feed(ln_body *b, const uint8_t *bytes, size_t n);
 
 /* The next piece of payload, valid until the next feed. */
@@ -47,7 +51,8 @@ void ln_body_end(ln_body *b);
 /* The body is complete and its last piece has been taken. */
 bool ln_body_is_done(const ln_body *b);
 
-/* The status that answers a fault, 0 if there is none: 400, 413, 501; *text, if wanted, is a static sentence. */
+/* The status that answers a fault, 0 if there is none: 400, 413, 501; *text, if wanted, is a static
+ * sentence. */
 unsigned ln_body_fault(const ln_body *b, const char **text);
 
 #endif

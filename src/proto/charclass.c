@@ -2,8 +2,8 @@
 #include "charclass.h"
 
 /*
- * Sixteen characters a row, the row's first is its number times 16. The unit test derives every entry again from the
- * characters that the grammars name.
+ * Sixteen characters a row, the row's first is its number times 16. The unit test derives every
+ * entry again from the characters that the grammars name.
  */
 /* clang-format off */
 const uint8_t ln_charclass_table[256] = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * charclass - which characters may stand where in HTTP and in URLs: one table for all parsers and writers.
+ * charclass - which characters may stand where in HTTP and in URLs: one table for all parsers and
+ * writers.
  *
  * Neither CR, LF nor NUL is in any class: a loop over a class always stops at the end of a line.
  */

@@ -17,8 +17,9 @@ enum {
     PIECE_MAX_BYTES = 1 << 30,
 
     /*
-     * Compressed bytes from which on a whole message goes to libdeflate: it takes 0.85 of zlib's time there, 0.65 at
-     * 3 KiB and 0.45 from 12 KiB on, but half as much again at 200 bytes (JSON, x86-64 with AVX2).
+     * Compressed bytes from which on a whole message goes to libdeflate: it takes 0.85 of zlib's
+     * time there, 0.65 at 3 KiB and 0.45 from 12 KiB on, but half as much again at 200 bytes (JSON,
+     * x86-64 with AVX2).
      */
     ONESHOT_MIN_BYTES = 1024,
 
@@ -97,7 +98,8 @@ static int wake(ln_deflate *z)
     return 0;
 }
 
-/* The opposite, between messages: zlib is at the border of a block and of a byte, so the window is all there is. */
+/* The opposite, between messages: zlib is at the border of a block and of a byte, so the window is
+ * all there is. */
 static void rest(ln_deflate *z)
 {
     uInt n = 0;
@@ -117,7 +119,8 @@ static void rest(ln_deflate *z)
     z->window_bytes = (uint16_t)n;
 }
 
-/* Gives `s` room for the next step's output, at most `left` bytes of it, for input that is waiting in `s`. */
+/* Gives `s` room for the next step's output, at most `left` bytes of it, for input that is waiting
+ * in `s`. */
 static int make_room(z_stream *s, ln_buf *out, size_t left)
 {
     if (out->capacity == out->size) {
@@ -183,7 +186,8 @@ static int inflate_bytes(ln_deflate *z, const uint8_t *bytes, size_t n, ln_buf *
     return 0;
 }
 
-/* As zlib tells it: 128 at the end of a block, and in the lower bits how many are left of the last byte. */
+/* As zlib tells it: 128 at the end of a block, and in the lower bits how many are left of the last
+ * byte. */
 static bool is_at_border(const z_stream *s)
 {
     return (s->data_type & 128) && (s->data_type & 63) == 0;
@@ -209,10 +213,12 @@ static int end_message(ln_deflate *z, ln_buf *out, size_t limit)
 }
 
 /*
- * A whole message that needs no context, with libdeflate. False if it is not for this way; then nothing has happened.
- * With the tail and an empty final block behind it, the message is a stream that has to end exactly there.
+ * A whole message that needs no context, with libdeflate. False if it is not for this way; then
+ * nothing has happened. With the tail and an empty final block behind it, the message is a stream
+ * that has to end exactly there.
  *
- * Only here a message may pass whose last block swallowed tail and final block: one that its sender has built so.
+ * Only here a message may pass whose last block swallowed tail and final block: one that its sender
+ * has built so.
  */
 static bool inflate_whole(ln_deflate *z, const uint8_t *bytes, size_t n, ln_buf *out, size_t limit)
 {
@@ -269,7 +275,8 @@ static int deflate_bytes(ln_zctx *c, const uint8_t *bytes, size_t n, ln_buf *out
         bytes += piece;
         n -= piece;
         do {
-            /* Enough for all where the input is short: zlib adds less than an eighth to what does not compress. */
+            /* Enough for all where the input is short: zlib adds less than an eighth to what does
+             * not compress. */
             const size_t want = ln_min_size(STEP_BYTES, (size_t)s->avail_in + s->avail_in / 8 + 64);
             if (ln_buf_reserve(out, want, SIZE_MAX) < 0)
                 return LN_ERR_NOMEM;
@@ -291,7 +298,8 @@ static int compress_piece(ln_zctx *c, const uint8_t *bytes, size_t n, bool is_la
 {
     const size_t before = out->size;
 
-    /* Everything before was flushed, so that the header of an empty block makes a byte of its own (7.2.3.6). */
+    /* Everything before was flushed, so that the header of an empty block makes a byte of its own
+     * (7.2.3.6). */
     if (n == 0)
         return is_last ? ln_buf_append(out, tail, 1, SIZE_MAX) : 0;
     const int rc = deflate_bytes(c, bytes, n, out);

@@ -5,12 +5,20 @@
 enum { NONE = 0, DATA = 1, CONTROL = 2, RSV1_DATA = 3 };
 
 static const uint8_t first_bytes[256] = {
-    [0x00] = DATA,      [0x80] = DATA, /* continuation */
-    [0x01] = DATA,      [0x81] = DATA, /* text */
-    [0x02] = DATA,      [0x82] = DATA, /* binary */
-    [0x41] = RSV1_DATA, [0xc1] = RSV1_DATA, /* RFC 7692 6: RSV1 on the first frame of a message only */
-    [0x42] = RSV1_DATA, [0xc2] = RSV1_DATA,
-    [0x88] = CONTROL,   [0x89] = CONTROL,   [0x8a] = CONTROL,
+    [0x00] = DATA,
+    [0x80] = DATA, /* continuation */
+    [0x01] = DATA,
+    [0x81] = DATA, /* text */
+    [0x02] = DATA,
+    [0x82] = DATA, /* binary */
+    /* RFC 7692 6: RSV1 on the first frame of a message only */
+    [0x41] = RSV1_DATA,
+    [0xc1] = RSV1_DATA,
+    [0x42] = RSV1_DATA,
+    [0xc2] = RSV1_DATA,
+    [0x88] = CONTROL,
+    [0x89] = CONTROL,
+    [0x8a] = CONTROL,
 };
 
 /* Why a first byte that the table does not allow is wrong. */

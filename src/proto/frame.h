@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frame - the header of a WebSocket frame (RFC 6455 5.2): reading it as the bytes come, and writing it.
+ * frame - the header of a WebSocket frame (RFC 6455 5.2): reading it as the bytes come, and writing
+ * it.
  *
  * The storey below ws.h: knows one header, no message, no payload, no state.
  */
@@ -34,12 +35,12 @@ typedef enum ln_frame_fault {
     LN_FRAME_GOOD = 0,
     LN_FRAME_RESERVED_BITS,
     LN_FRAME_RESERVED_OPCODE,
-    LN_FRAME_SPLIT_CONTROL,    /* a control frame without FIN */
-    LN_FRAME_LONG_CONTROL,     /* a control frame of more than 125 bytes */
-    LN_FRAME_NOT_MINIMAL,      /* a length in more bytes than it needs */
-    LN_FRAME_LENGTH_TOP_BIT,   /* a 64-bit length with its highest bit set */
-    LN_FRAME_MASK_MISSING,     /* from a client */
-    LN_FRAME_MASK_FORBIDDEN    /* from a server */
+    LN_FRAME_SPLIT_CONTROL,  /* a control frame without FIN */
+    LN_FRAME_LONG_CONTROL,   /* a control frame of more than 125 bytes */
+    LN_FRAME_NOT_MINIMAL,    /* a length in more bytes than it needs */
+    LN_FRAME_LENGTH_TOP_BIT, /* a 64-bit length with its highest bit set */
+    LN_FRAME_MASK_MISSING,   /* from a client */
+    LN_FRAME_MASK_FORBIDDEN  /* from a server */
 } ln_frame_fault;
 
 typedef struct ln_frame {
@@ -50,9 +51,10 @@ typedef struct ln_frame {
 } ln_frame;
 
 /*
- * Reads a header from the first `n` bytes. 1: complete, *f is filled. 0: more bytes are needed, and no complete part is
- * wrong. LN_ERR_PROTOCOL: *fault says why; found with the part that proves it (first byte, second byte, length), the first
- * of them if several are wrong, so that how the bytes are split makes no difference.
+ * Reads a header from the first `n` bytes. 1: complete, *f is filled. 0: more bytes are needed, and
+ * no complete part is wrong. LN_ERR_PROTOCOL: *fault says why; found with the part that proves it
+ * (first byte, second byte, length), the first of them if several are wrong, so that how the bytes
+ * are split makes no difference.
  *
  * `is_masked`: whether the sender has to mask. `allows_rsv1`: permessage-deflate is in force.
  */

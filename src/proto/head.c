@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of the head is found first, with memchr() from LF to LF; only a complete head is parsed. A head that comes
- * byte by byte therefore costs what a whole one costs, and the parser needs no states inside a line.
+ * The end of the head is found first, with memchr() from LF to LF; only a complete head is parsed.
+ * A head that comes byte by byte therefore costs what a whole one costs, and the parser needs no
+ * states inside a line.
  */
 #include "head.h"
 
@@ -160,8 +161,9 @@ size_t ln_head_feed(ln_head_parser *p, const uint8_t *bytes, size_t n)
 }
 
 /*
- * Parsing. `at` walks through the complete head. Its last two bytes are CRLF and neither is in any character class, so
- * that every loop over a class ends inside it, and after a CR there is always one more byte to look at.
+ * Parsing. `at` walks through the complete head. Its last two bytes are CRLF and neither is in any
+ * character class, so that every loop over a class ends inside it, and after a CR there is always
+ * one more byte to look at.
  */
 
 static ln_span run(const uint8_t **at, uint8_t classes)

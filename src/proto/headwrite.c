@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* headwrite - the writing half of head.h. Every line is checked, measured and appended as a whole, or not at all. */
+/* headwrite - the writing half of head.h. Every line is checked, measured and appended as a whole,
+ * or not at all. */
 #include "head.h"
 
 #include "charclass.h"

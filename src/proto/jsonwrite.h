@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* jsonwrite - pieces of JSON text (RFC 8259) appended to a buffer. Commas and brackets are the caller's. */
+/* jsonwrite - pieces of JSON text (RFC 8259) appended to a buffer. Commas and brackets are the
+ * caller's. */
 #ifndef LN_JSONWRITE_H
 #define LN_JSONWRITE_H
 

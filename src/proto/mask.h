@@ -2,9 +2,10 @@
 /*
  * mask - XOR with a repeating 4-byte key (RFC 6455 5.3), in place or while copying.
  *
- * Short runs, which most messages are, are done inline, eight bytes at a time. Long ones go to the fastest variant the
- * processor has, chosen once before main; the scalar variant is the reference that tests compare with. Each
- * architecture is a file (mask_x86.c, mask_arm.c) that offers its variants.
+ * Short runs, which most messages are, are done inline, eight bytes at a time. Long ones go to the
+ * fastest variant the processor has, chosen once before main; the scalar variant is the reference
+ * that tests compare with. Each architecture is a file (mask_x86.c, mask_arm.c) that offers its
+ * variants.
  */
 #ifndef LN_MASK_H
 #define LN_MASK_H
@@ -16,7 +17,8 @@
 /* Where a call begins to pay: 64 bytes take 5 ns inline and with AVX2, 128 take 10 and 5. */
 enum { LN_MASK_LONG_BYTES = 64 };
 
-/* `key` as it stands in memory on the wire; `offset`: bytes of this frame that were masked before (mod 4 counts). */
+/* `key` as it stands in memory on the wire; `offset`: bytes of this frame that were masked before
+ * (mod 4 counts). */
 typedef void ln_mask_fn(uint8_t *to, const uint8_t *from, size_t n, uint32_t key, size_t offset);
 
 /* The chosen variant, for runs of any length. */
@@ -38,7 +40,8 @@ LN_INLINE void ln_mask_short(uint8_t *to, const uint8_t *from, size_t n, uint32_
     uint64_t word, last;
     uint32_t half, last_half;
 
-    /* The last word may overlap the one before: it is read before that one is overwritten in place. */
+    /* The last word may overlap the one before: it is read before that one is overwritten in
+     * place. */
     if (n >= sizeof word) {
         memcpy(&last, from + n - sizeof last, sizeof last);
         last ^= (uint64_t)end << 32 | end;
@@ -63,7 +66,8 @@ LN_INLINE void ln_mask_short(uint8_t *to, const uint8_t *from, size_t n, uint32_
     }
 }
 
-/* Masks or unmasks n bytes; `to` == `from` is allowed, other overlaps are not. Short runs are done without a call. */
+/* Masks or unmasks n bytes; `to` == `from` is allowed, other overlaps are not. Short runs are done
+ * without a call. */
 LN_INLINE void ln_mask_copy(uint8_t *to, const uint8_t *from, size_t n, uint32_t key, size_t offset)
 {
     if (LN_LIKELY(n < LN_MASK_LONG_BYTES))
@@ -72,7 +76,8 @@ LN_INLINE void ln_mask_copy(uint8_t *to, const uint8_t *from, size_t n, uint32_t
         ln_mask_long(to, from, n, key, offset);
 }
 
-/* The variants, by name, for tests and benchmarks: true while index < their number; unsupported ones give NULL. */
+/* The variants, by name, for tests and benchmarks: true while index < their number; unsupported
+ * ones give NULL. */
 bool ln_mask_variant(unsigned index, const char **name, ln_mask_fn **fn);
 
 /* What an architecture's file offers, the fastest last; a NULL name ends the list. */

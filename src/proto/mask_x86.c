@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* mask_x86 - masking with SSE2 (every x86-64 has it) and AVX2. Unaligned accesses cost nothing extra on either. */
+/* mask_x86 - masking with SSE2 (every x86-64 has it) and AVX2. Unaligned accesses cost nothing
+ * extra on either. */
 #include "mask.h"
 
 #ifdef LN_ARCH_X86

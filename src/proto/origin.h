@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * origin - where a page comes from: scheme, host and port (RFC 6454 4), as browsers write it into an Origin field.
+ * origin - where a page comes from: scheme, host and port (RFC 6454 4), as browsers write it into
+ * an Origin field.
  *
- * Comparing two is comparing all three: scheme and host without regard to ASCII case. A trailing dot of the host counts,
- * and two spellings of one IPv6 address are two hosts: browsers write only one.
+ * Comparing two is comparing all three: scheme and host without regard to ASCII case. A trailing
+ * dot of the host counts, and two spellings of one IPv6 address are two hosts: browsers write only
+ * one.
  */
 #ifndef LN_ORIGIN_H
 #define LN_ORIGIN_H
@@ -16,7 +18,8 @@ typedef struct ln_origin {
     uint16_t port; /* given, or the scheme's default; 0 = the scheme has none */
 } ln_origin;
 
-/* "https://example.com:8443". Spans into `text`. LN_ERR_INVALID for "null", a path (also "/"), user info, two origins. */
+/* "https://example.com:8443". Spans into `text`. LN_ERR_INVALID for "null", a path (also "/"), user
+ * info, two origins. */
 LN_NODISCARD int ln_origin_parse(ln_span text, ln_origin *origin);
 
 /* The origin of pages served under a Host field's value, over TLS or not. LN_ERR_INVALID. */

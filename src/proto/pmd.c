@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Three layers: a reader for the grammar of RFC 6455 9.1, which knows no extension; an offer, which is the parameters of
- * one permessage-deflate element; and the two sides' judgements of offers.
+ * Three layers: a reader for the grammar of RFC 6455 9.1, which knows no extension; an offer, which
+ * is the parameters of one permessage-deflate element; and the two sides' judgements of offers.
  */
 #include "pmd.h"
 
@@ -89,7 +89,8 @@ static int read_value(reader *r, param *p)
     return p->size > 0 ? 0 : LN_ERR_PROTOCOL;
 }
 
-/* The next element's name, behind empty elements (RFC 9110 5.6.1.2). 1, 0 at the end, LN_ERR_PROTOCOL. */
+/* The next element's name, behind empty elements (RFC 9110 5.6.1.2). 1, 0 at the end,
+ * LN_ERR_PROTOCOL. */
 static int read_extension(reader *r, ln_span *name)
 {
     while (skip_mark(r, ','))
@@ -180,7 +181,8 @@ static bool open_next_field(walk *w)
     return false;
 }
 
-/* Reads the next element to its end: OURS (permessage-deflate), OTHER, NONE at the end, or LN_ERR_PROTOCOL. */
+/* Reads the next element to its end: OURS (permessage-deflate), OTHER, NONE at the end, or
+ * LN_ERR_PROTOCOL. */
 static int next_offer(walk *w, offer *o)
 {
     ln_span name;
@@ -221,9 +223,11 @@ static uint8_t bits_of(const offer *o, size_t i)
 }
 
 /*
- * What is agreed with a server if it takes this offer, and the parameters of its answer. False: it cannot.
+ * What is agreed with a server if it takes this offer, and the parameters of its answer. False: it
+ * cannot.
  *
- * The client's window can only be bounded where the client said that it knows how (RFC 7692 7.1.2.2).
+ * The client's window can only be bounded where the client said that it knows how (RFC 7692
+ * 7.1.2.2).
  */
 static bool agree(const offer *o, const ln_pmd_params *wish, ln_pmd_params *agreed, offer *answer)
 {

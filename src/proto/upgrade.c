@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nothing a peer sent is ever written back: the accept key is a digest, a subprotocol is a span of our own list, the
- * extensions are pmd's text. What the application adds is checked line by line.
+ * Nothing a peer sent is ever written back: the accept key is a digest, a subprotocol is a span of
+ * our own list, the extensions are pmd's text. What the application adds is checked line by line.
  */
 #include "upgrade.h"
 
@@ -150,8 +150,8 @@ static bool has_name(const names *n, ln_span name)
 }
 
 /*
- * Adds a list. False at the first name that is none, is there already, or is one too many: the bound on their number is
- * what keeps a header of 64 KiB of names linear.
+ * Adds a list. False at the first name that is none, is there already, or is one too many: the
+ * bound on their number is what keeps a header of 64 KiB of names linear.
  */
 static bool add_names(names *n, ln_span list)
 {
@@ -320,7 +320,8 @@ static bool is_only(const ln_head *head, const char *name, ln_span wanted)
     return count == 1 && ln_text_equal(value, wanted);
 }
 
-/* Our own spelling of the subprotocol that the server chose. False: one that was not offered, or several. */
+/* Our own spelling of the subprotocol that the server chose. False: one that was not offered, or
+ * several. */
 static bool find_subprotocol(const ln_head *head, ln_span offered, ln_span *chosen)
 {
     unsigned count;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Characters are checked where they are read, decoded ones again: an escape must not bring in what the plain text may
- * not have. Only the last step of a path, the dot segments, works on decoded text.
+ * Characters are checked where they are read, decoded ones again: an escape must not bring in what
+ * the plain text may not have. Only the last step of a path, the dot segments, works on decoded
+ * text.
  */
 #include "url.h"
 
@@ -111,7 +112,8 @@ static int take_char(const uint8_t **at, const uint8_t *end)
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-/* Where the segment before the one at `begin` has its slash, or LN_ERR_INVALID above the root. out[begin - 1] is '/'. */
+/* Where the segment before the one at `begin` has its slash, or LN_ERR_INVALID above the root.
+ * out[begin - 1] is '/'. */
 static int parent_slash(const char *out, size_t begin, size_t *slash)
 {
     size_t at = begin - 1;
@@ -125,8 +127,9 @@ static int parent_slash(const char *out, size_t begin, size_t *slash)
 }
 
 /*
- * Decodes `path`, which begins with '/', and removes dot segments as they end: after decoding, so that "%2e%2e" climbs
- * no higher than "..". A byte is taken back at most once, by the ".." that removes it.
+ * Decodes `path`, which begins with '/', and removes dot segments as they end: after decoding, so
+ * that "%2e%2e" climbs no higher than "..". A byte is taken back at most once, by the ".." that
+ * removes it.
  */
 static int normalise(ln_span path, char *out, size_t *length)
 {

@@ -5,10 +5,13 @@
 
 /* clang-format off */
 
-/* What the next bytes may be: nothing special, nothing at all, so many tails, or a tail of a narrower range. */
-enum { OK = LN_UTF8_ACCEPT, NO = LN_UTF8_REJECT, T1, T2, T3, AFTER_E0, AFTER_ED, AFTER_F0, AFTER_F4, STATES };
+/* What the next bytes may be: nothing special, nothing at all, so many tails, or a tail of a
+ * narrower range. */
+enum { OK = LN_UTF8_ACCEPT, NO = LN_UTF8_REJECT, T1, T2, T3, AFTER_E0, AFTER_ED, AFTER_F0,
+       AFTER_F4, STATES };
 
-/* Bytes that the grammar of RFC 3629 section 4 treats alike: tails in three ranges, then heads by what follows. */
+/* Bytes that the grammar of RFC 3629 section 4 treats alike: tails in three ranges, then heads by
+ * what follows. */
 enum { AS, T8, T9, TA, XX, H2, E0, H3, ED, F0, H4, F4, CLASSES };
 
 static const uint8_t classes[256] = { /* below 80: AS */
@@ -17,10 +20,12 @@ static const uint8_t classes[256] = { /* below 80: AS */
     T9, T9, T9, T9, T9, T9, T9, T9, T9, T9, T9, T9, T9, T9, T9, T9,
     TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, /* A0 */
     TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, TA, TA,
-    XX, XX, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, /* C0: C0 and C1 would be overlong */
+    /* C0: C0 and C1 would be overlong */
+    XX, XX, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2,
     H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2, H2,
     E0, H3, H3, H3, H3, H3, H3, H3, H3, H3, H3, H3, H3, ED, H3, H3, /* E0 */
-    F0, H4, H4, H4, F4, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, /* F0: from F5 on above U+10FFFF */
+    /* F0: from F5 on above U+10FFFF */
+    F0, H4, H4, H4, F4, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX,
 };
 
 static const uint8_t transitions[STATES][CLASSES] = {
@@ -30,10 +35,14 @@ static const uint8_t transitions[STATES][CLASSES] = {
     [T1]       =  { NO, OK, OK, OK, NO, NO, NO,       NO, NO,       NO,       NO, NO },
     [T2]       =  { NO, T1, T1, T1, NO, NO, NO,       NO, NO,       NO,       NO, NO },
     [T3]       =  { NO, T2, T2, T2, NO, NO, NO,       NO, NO,       NO,       NO, NO },
-    [AFTER_E0] =  { NO, NO, NO, T1, NO, NO, NO,       NO, NO,       NO,       NO, NO }, /* below: overlong */
-    [AFTER_ED] =  { NO, T1, T1, NO, NO, NO, NO,       NO, NO,       NO,       NO, NO }, /* above: surrogates */
-    [AFTER_F0] =  { NO, NO, T2, T2, NO, NO, NO,       NO, NO,       NO,       NO, NO }, /* below: overlong */
-    [AFTER_F4] =  { NO, T2, NO, NO, NO, NO, NO,       NO, NO,       NO,       NO, NO }, /* above: > U+10FFFF */
+    /* below: overlong */
+    [AFTER_E0] =  { NO, NO, NO, T1, NO, NO, NO,       NO, NO,       NO,       NO, NO },
+    /* above: surrogates */
+    [AFTER_ED] =  { NO, T1, T1, NO, NO, NO, NO,       NO, NO,       NO,       NO, NO },
+    /* below: overlong */
+    [AFTER_F0] =  { NO, NO, T2, T2, NO, NO, NO,       NO, NO,       NO,       NO, NO },
+    /* above: > U+10FFFF */
+    [AFTER_F4] =  { NO, T2, NO, NO, NO, NO, NO,       NO, NO,       NO,       NO, NO },
 };
 
 /* clang-format on */
@@ -86,7 +95,8 @@ static bool is_ascii(const uint8_t *bytes, size_t n)
 
 uint8_t ln_utf8_feed(uint8_t state, const uint8_t *bytes, size_t n)
 {
-    /* Most messages are short and ASCII: 20 bytes take 3 ns like this and 9 ns in a vector variant. */
+    /* Most messages are short and ASCII: 20 bytes take 3 ns like this and 9 ns in a vector
+     * variant. */
     enum { VECTOR_MIN_BYTES = 16, ASCII_MAX_BYTES = 128 };
 
     if (n >= 8 && n <= ASCII_MAX_BYTES && state == LN_UTF8_ACCEPT && is_ascii(bytes, n))

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * utf8_vector - what the vector variants of utf8 share: the classification tables, and the frame around them.
+ * utf8_vector - what the vector variants of utf8 share: the classification tables, and the frame
+ * around them.
  *
- * The method is the lookup of Keiser and Lemire ("Validating UTF-8 in less than one instruction per byte", 2020).
- * Whether two neighbouring bytes may stand together depends on three half bytes: both of the first, and the upper one
- * of the second. For each there is a table of 16 entries that names, one bit each, the mistakes this half allows; a
- * mistake was made where all three name it. Second bytes of all forms are settled by that. What is left are third and
- * fourth bytes: a byte two after E0-FF or three after F0-FF must be the second of two tail bytes in a row, and no
- * other byte may be. TWO_TAILS marks these; the variants XOR it with where it is due, so that either one without the
- * other remains as a mistake.
+ * The method is the lookup of Keiser and Lemire ("Validating UTF-8 in less than one instruction per
+ * byte", 2020). Whether two neighbouring bytes may stand together depends on three half bytes: both
+ * of the first, and the upper one of the second. For each there is a table of 16 entries that
+ * names, one bit each, the mistakes this half allows; a mistake was made where all three name it.
+ * Second bytes of all forms are settled by that. What is left are third and fourth bytes: a byte
+ * two after E0-FF or three after F0-FF must be the second of two tail bytes in a row, and no other
+ * byte may be. TWO_TAILS marks these; the variants XOR it with where it is due, so that either one
+ * without the other remains as a mistake.
  *
- * A vector variant checks whole texts only. The frame, ln_utf8_in_frame(), gives it the bytes from the first to the
- * last code point's end in a feed, and leaves the cut code points at both ends to the table.
+ * A vector variant checks whole texts only. The frame, ln_utf8_in_frame(), gives it the bytes from
+ * the first to the last code point's end in a feed, and leaves the cut code points at both ends to
+ * the table.
  */
 #ifndef LN_UTF8_VECTOR_H
 #define LN_UTF8_VECTOR_H
@@ -73,7 +76,8 @@ static const uint8_t ln_utf8_second_high[16] = {
     HEAD_ALONE, HEAD_ALONE, HEAD_ALONE, HEAD_ALONE,
 };
 
-/* Saturating subtraction of these from the last bytes leaves something where a code point is not finished. */
+/* Saturating subtraction of these from the last bytes leaves something where a code point is not
+ * finished. */
 static const uint8_t ln_utf8_block_end[32] = {
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0xef, 0xdf, 0xbf,
@@ -91,7 +95,8 @@ LN_INLINE size_t ln_utf8_cut(const uint8_t *bytes, size_t n)
     return n >= 3 && bytes[n - 3] >= 0xf0 ? 3 : 0;
 }
 
-/* The frame around `is_whole`, which judges a text that begins and has to end at a code point's border. */
+/* The frame around `is_whole`, which judges a text that begins and has to end at a code point's
+ * border. */
 LN_INLINE uint8_t ln_utf8_in_frame(uint8_t state, const uint8_t *bytes, size_t n,
                                    bool (*is_whole)(const uint8_t *bytes, size_t n))
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* utf8_x86 - the vector variants of utf8 for x86-64: 16 bytes at a time with SSSE3, 32 with AVX2. */
+/* utf8_x86 - the vector variants of utf8 for x86-64: 16 bytes at a time with SSSE3, 32 with
+ * AVX2. */
 #include "utf8_vector.h"
 
 #ifdef LN_ARCH_X86
@@ -115,7 +116,8 @@ LN_TARGET("avx2") LN_INLINE __m256i look_up32(const uint8_t table[16], __m256i h
 LN_TARGET("avx2") LN_INLINE __m256i mistakes32(__m256i bytes, __m256i before)
 {
     const __m256i half = _mm256_set1_epi8(0x0f);
-    /* alignr works within a lane, so each needs its own predecessor: the upper lane before, the lower lane now. */
+    /* alignr works within a lane, so each needs its own predecessor: the upper lane before, the
+     * lower lane now. */
     const __m256i lanes = _mm256_permute2x128_si256(before, bytes, 0x21);
     const __m256i back1 = _mm256_alignr_epi8(bytes, lanes, 15);
     const __m256i back2 = _mm256_alignr_epi8(bytes, lanes, 14);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ws.c - the WebSocket machine's life: how it begins and ends, what it gives out, and time. Receiving is wsread.c,
- * sending is wssend.c.
+ * ws.c - the WebSocket machine's life: how it begins and ends, what it gives out, and time.
+ * Receiving is wsread.c, sending is wssend.c.
  */
 #include "ws.h"
 
@@ -101,8 +101,8 @@ ln_ws_extra *ln_ws_need_extra(ln_ws *m)
 void ln_ws_drop_extra(ln_ws *m)
 {
     const ln_ws_extra *x = m->extra;
-    if (x == NULL || m->state != WS_OPEN || x->head_size > 0 || m->phase == WS_CONTROL || x->has_pong ||
-        x->held.bytes > 0)
+    if (x == NULL || m->state != WS_OPEN || x->head_size > 0 || m->phase == WS_CONTROL ||
+        x->has_pong || x->held.bytes > 0)
         return;
     ln_free(m->config->alloc, m->extra);
     m->extra = NULL;
@@ -138,8 +138,8 @@ void ln_ws_give_up(ln_ws *m, uint8_t fault)
 }
 
 /*
- * The transport may have lent pulled spans to the system, so the output is put aside instead of freed. Without memory for
- * that it stays where it is, and leaves after all.
+ * The transport may have lent pulled spans to the system, so the output is put aside instead of
+ * freed. Without memory for that it stays where it is, and leaves after all.
  */
 static void discard_output(ln_ws *m)
 {
@@ -203,7 +203,8 @@ bool ln_ws_is_open(const ln_ws *m)
 
 bool ln_ws_is_receiving(const ln_ws *m)
 {
-    return m->phase != WS_HEAD || m->message != NULL || (m->extra != NULL && m->extra->head_size > 0);
+    return m->phase != WS_HEAD || m->message != NULL ||
+           (m->extra != NULL && m->extra->head_size > 0);
 }
 
 /* ---- the verbs ---- */
@@ -271,7 +272,8 @@ static uint64_t idle_ms(const ln_ws *m)
 static uint64_t slow_message_ms(const ln_ws *m)
 {
     const ln_ws_message *const g = m->message;
-    return g == NULL || m->config->message_ms == 0 ? UINT64_MAX : g->began_ms + m->config->message_ms;
+    return g == NULL || m->config->message_ms == 0 ? UINT64_MAX
+                                                   : g->began_ms + m->config->message_ms;
 }
 
 static uint64_t close_ms(const ln_ws *m)
@@ -294,8 +296,8 @@ uint64_t ln_ws_deadline(const ln_ws *m)
 }
 
 /*
- * The peer was silent for as long as is allowed: ask, or give it up. A slow reader cannot answer a ping that still waits
- * behind other output; as long as that output moves it counts as alive.
+ * The peer was silent for as long as is allowed: ask, or give it up. A slow reader cannot answer a
+ * ping that still waits behind other output; as long as that output moves it counts as alive.
  */
 static void heard_nothing(ln_ws *m, uint64_t now_ms)
 {
@@ -326,7 +328,8 @@ void ln_ws_tick(ln_ws *m, uint64_t now_ms)
     if (now_ms >= slow_message_ms(m)) {
         ln_ws_give_up(m, WS_FAULT_SLOW_MESSAGE);
     } else if (now_ms >= idle_ms(m)) {
-        (void)ln_ws_send_close(m, 1000, LN_SPAN("idle"), now_ms); /* open: it cannot fail but for memory, then EOF tells */
+        /* open: it cannot fail but for memory, then EOF tells */
+        (void)ln_ws_send_close(m, 1000, LN_SPAN("idle"), now_ms);
     } else if (now_ms >= silence_ms(m)) {
         heard_nothing(m, now_ms);
     }
@@ -345,5 +348,6 @@ void ln_ws_touch(ln_ws *m, uint64_t now_ms)
 
 bool ln_ws_is_code(uint16_t code)
 {
-    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+           (code >= 3000 && code <= 4999);
 }

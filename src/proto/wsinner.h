@@ -13,14 +13,15 @@ enum { WS_OPEN, WS_CLOSING, WS_CLOSED }; /* ln_ws.state */
 enum { WS_HEAD, WS_DATA, WS_CONTROL }; /* ln_ws.phase */
 
 enum { /* ln_ws.flags */
-    WS_PING_UNANSWERED = 0x01,
-    WS_CLOSED_BY_PEER = 0x02,
-    WS_CLOSED_CLEANLY = 0x04,
-    WS_CLOSED_GIVEN = 0x08,
-    WS_PIECE_FIRST = 0x10,
-    WS_PIECE_LAST = 0x20,
-    WS_MESSAGE_GIVEN = 0x40, /* message->data may be lent out by the last event: free it on the next call */
-    WS_OUTPUT_MOVED = 0x80   /* something was sent since the unanswered ping was queued */
+       WS_PING_UNANSWERED = 0x01,
+       WS_CLOSED_BY_PEER = 0x02,
+       WS_CLOSED_CLEANLY = 0x04,
+       WS_CLOSED_GIVEN = 0x08,
+       WS_PIECE_FIRST = 0x10,
+       WS_PIECE_LAST = 0x20,
+       /* message->data may be lent out by the last event: free it on the next call */
+       WS_MESSAGE_GIVEN = 0x40,
+       WS_OUTPUT_MOVED = 0x80 /* something was sent since the unanswered ping was queued */
 };
 
 /* ln_ws.pending: 0, or an event type + 1. */
@@ -63,9 +64,11 @@ struct ln_ws_message {
 
 /* What a connection needs now and then. Bytes are counted, not terminated. */
 struct ln_ws_extra {
-    ln_chain held; /* frames that wait for the end of a fragmented send; CLOSED: discarded output, perhaps lent out */
+    /* frames that wait for the end of a fragmented send; CLOSED: discarded output, perhaps lent
+     * out */
+    ln_chain held;
     uint8_t head[LN_FRAME_HEAD_MAX];
-    uint8_t head_size; /* of a header that came in pieces */
+    uint8_t head_size;    /* of a header that came in pieces */
     uint8_t control_size; /* of a control payload that came in pieces */
     uint8_t pong_size;
     bool has_pong; /* a pong waits for the output to drain */
@@ -77,8 +80,9 @@ struct ln_ws_extra {
 
 enum {
     /*
-     * Pongs are queued one by one while less output than this waits; behind more, only the latest is kept. A polite
-     * peer gets every pong, one that pings and never reads costs no more than this.
+     * Pongs are queued one by one while less output than this waits; behind more, only the latest
+     * is kept. A polite peer gets every pong, one that pings and never reads costs no more than
+     * this.
      */
     WS_PONG_BACKLOG_BYTES = 16384
 };
@@ -95,13 +99,15 @@ int ln_ws_put_control(ln_ws *m, uint8_t opcode, const uint8_t *payload, size_t n
 /* Answers a ping, now or when the output has drained. */
 LN_NODISCARD int ln_ws_put_pong(ln_ws *m, const uint8_t *payload, size_t n);
 
-/* Queues a close frame; a failure for want of memory is left out: the transport's end says enough. */
+/* Queues a close frame; a failure for want of memory is left out: the transport's end says
+ * enough. */
 void ln_ws_put_close(ln_ws *m, uint16_t code, const void *reason, size_t n);
 
 /* Keeps a reason for the CLOSED event; none if there is no memory for it. */
 void ln_ws_keep_reason(ln_ws *m, const void *reason, size_t n);
 
-/* Ends the machine for `fault` (WS_FAULT_...): the close frame is queued, CLOSED by us is pending. Once; later calls do nothing. */
+/* Ends the machine for `fault` (WS_FAULT_...): the close frame is queued, CLOSED by us is pending.
+ * Once; later calls do nothing. */
 void ln_ws_give_up(ln_ws *m, uint8_t fault);
 
 /* CLOSED is pending with `code`; `how`: WS_CLOSED_... flags. */

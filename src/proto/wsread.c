@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wsread.c - the receiving half of the WebSocket machine: headers, control frames, data, up to whole messages.
+ * wsread.c - the receiving half of the WebSocket machine: headers, control frames, data, up to
+ * whole messages.
  *
  * Where in a frame (phase), and what leads on
- *   WS_HEAD      take_head: header complete -> WS_DATA or WS_CONTROL, or WS_HEAD again after a small whole message
+ *   WS_HEAD      take_head: header complete -> WS_DATA or WS_CONTROL, or WS_HEAD again after a
+ *                small whole message
  *   WS_DATA      take_data: the frame's payload is complete -> WS_HEAD
  *   WS_CONTROL   take_control: the same
  */
@@ -22,11 +24,13 @@ static size_t most_of(const ln_ws *m, size_t n)
 /* Bytes that a message may have; a whole one no more than an event can show. */
 static size_t message_limit(const ln_ws *m)
 {
-    const uint64_t max = m->config->message_max_bytes, most = m->config->is_streaming ? SIZE_MAX : UINT32_MAX;
+    const uint64_t max = m->config->message_max_bytes,
+                   most = m->config->is_streaming ? SIZE_MAX : UINT32_MAX;
     return (size_t)(max == 0 || max > most ? most : max);
 }
 
-/* What the pending event will show. A message is below 4 GiB: 8 bytes less for each idle connection. */
+/* What the pending event will show. A message is below 4 GiB: 8 bytes less for each idle
+ * connection. */
 static void set_event_data(ln_ws *m, ln_span data)
 {
     LN_ASSERT(data.size <= UINT32_MAX);
@@ -37,8 +41,8 @@ static void set_event_data(ln_ws *m, ln_span data)
 /* ---- control frames ---- */
 
 /*
- * A token bucket as bucket.h's, in half the room: of the time only the low half is kept. A peer that is silent for 49
- * days may find its bucket less full than it should be, for the next second.
+ * A token bucket as bucket.h's, in half the room: of the time only the low half is kept. A peer
+ * that is silent for 49 days may find its bucket less full than it should be, for the next second.
  */
 static bool may_control(ln_ws *m, uint64_t now_ms)
 {
@@ -47,7 +51,8 @@ static bool may_control(ln_ws *m, uint64_t now_ms)
 
     if (rate->per_second == 0)
         return true;
-    uint64_t level = m->control_millis + (uint64_t)((uint32_t)now_ms - m->control_ms) * rate->per_second;
+    uint64_t level =
+        m->control_millis + (uint64_t)((uint32_t)now_ms - m->control_ms) * rate->per_second;
     level = level < full ? level : full;
     m->control_ms = (uint32_t)now_ms;
     m->control_millis = (uint32_t)(level >= 1000 ? level - 1000 : level);
@@ -152,7 +157,7 @@ static void give_piece(ln_ws *m, ln_span data, bool is_last, uint64_t now_ms)
     if (m->state != WS_OPEN)
         return;
     set_event_data(m, data);
-    m->flags &= (uint8_t)~(WS_PIECE_FIRST | WS_PIECE_LAST);
+    m->flags &= (uint8_t) ~(WS_PIECE_FIRST | WS_PIECE_LAST);
     m->flags |= (uint8_t)((g->is_begun ? 0 : WS_PIECE_FIRST) | (is_last ? WS_PIECE_LAST : 0));
     g->is_begun = true;
     m->pending = LN_WS_PIECE + 1;
@@ -160,7 +165,8 @@ static void give_piece(ln_ws *m, ln_span data, bool is_last, uint64_t now_ms)
         m->message_ms = now_ms;
 }
 
-/* Text is checked as it comes, so that a bad message fails at the first feed that shows it (RFC 6455 8.1). */
+/* Text is checked as it comes, so that a bad message fails at the first feed that shows it (RFC
+ * 6455 8.1). */
 static bool check_text(ln_ws *m, const uint8_t *bytes, size_t n, bool is_last)
 {
     ln_ws_message *const g = m->message;
@@ -250,21 +256,23 @@ static size_t take_data(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
     m->left -= take;
     m->message->wire += take;
     got_data(m, bytes, take, now_ms);
-    m->mask = ln_mask_turned(m->mask, take); /* what is left of a frame always begins with the key's first byte */
+    /* what is left of a frame always begins with the key's first byte */
+    m->mask = ln_mask_turned(m->mask, take);
     return take;
 }
 
 /* ---- headers ---- */
 
 /*
- * The payload bytes that a message of the allowed size may have, this frame included. Compressed ones are judged by what
- * they inflate to; here only against what no compressor makes: zlib adds an eighth at worst, and up to 16 bytes where a
- * fragment ends.
+ * The payload bytes that a message of the allowed size may have, this frame included. Compressed
+ * ones are judged by what they inflate to; here only against what no compressor makes: zlib adds an
+ * eighth at worst, and up to 16 bytes where a fragment ends.
  */
 static uint64_t wire_limit(const ln_ws *m, const ln_frame *f)
 {
     const ln_ws_message *const g = m->message;
-    const uint64_t max = message_limit(m), slack = max / 4 + (g == NULL ? 1 : g->fragments + UINT64_C(1)) * 16;
+    const uint64_t max = message_limit(m),
+                   slack = max / 4 + (g == NULL ? 1 : g->fragments + UINT64_C(1)) * 16;
     const bool is_deflated = g == NULL ? (f->first & LN_FRAME_RSV1) != 0 : g->is_deflated;
 
     return is_deflated && max < UINT64_MAX - slack ? max + slack : max;
@@ -282,8 +290,10 @@ static uint8_t judge_data(const ln_ws *m, const ln_frame *f)
         return WS_FAULT_STRAY_CONTINUATION;
     if (!is_continuation && g != NULL)
         return WS_FAULT_NESTED_MESSAGE;
-    /* A limit that is no narrower than the message's adds nothing to it; a compressed frame may then be longer. */
-    if (c->frame_max_bytes > 0 && c->frame_max_bytes < message_limit(m) && f->length > c->frame_max_bytes)
+    /* A limit that is no narrower than the message's adds nothing to it; a compressed frame may
+     * then be longer. */
+    if (c->frame_max_bytes > 0 && c->frame_max_bytes < message_limit(m) &&
+        f->length > c->frame_max_bytes)
         return WS_FAULT_FRAME_SIZE;
     const uint64_t wire_max = wire_limit(m, f);
     if (f->length > wire_max || before > wire_max - f->length)
@@ -311,7 +321,8 @@ static bool begin_message(ln_ws *m, const ln_frame *f, uint64_t now_ms)
 }
 
 /* A header of a data frame is complete. `left` bytes follow it in this feed. */
-static size_t begin_data(ln_ws *m, const ln_frame *f, uint8_t *payload, size_t left, uint64_t now_ms)
+static size_t begin_data(ln_ws *m, const ln_frame *f, uint8_t *payload, size_t left,
+                         uint64_t now_ms)
 {
     const uint8_t fault = judge_data(m, f);
     if (fault != 0) {
@@ -323,8 +334,8 @@ static size_t begin_data(ln_ws *m, const ln_frame *f, uint8_t *payload, size_t l
     m->left = f->length;
 
     /* Whole, plain, and all there: lent out where it lies. */
-    if (m->message == NULL && (f->first & ~LN_OPCODE_TEXT & ~LN_OPCODE_BINARY) == LN_FRAME_FIN && f->length <= left &&
-        !m->config->is_streaming) {
+    if (m->message == NULL && (f->first & ~LN_OPCODE_TEXT & ~LN_OPCODE_BINARY) == LN_FRAME_FIN &&
+        f->length <= left && !m->config->is_streaming) {
         const size_t n = (size_t)f->length;
         m->left = 0;
         ln_mask_copy(payload, payload, n, f->mask, 0);
@@ -344,7 +355,8 @@ static size_t begin_data(ln_ws *m, const ln_frame *f, uint8_t *payload, size_t l
     return 0;
 }
 
-static size_t begin_frame(ln_ws *m, const ln_frame *f, uint8_t *payload, size_t left, uint64_t now_ms)
+static size_t begin_frame(ln_ws *m, const ln_frame *f, uint8_t *payload, size_t left,
+                          uint64_t now_ms)
 {
     if ((f->first & LN_FRAME_OPCODE) < LN_OPCODE_CLOSE)
         return begin_data(m, f, payload, left, now_ms);

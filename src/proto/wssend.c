@@ -2,8 +2,8 @@
 /*
  * wssend.c - the sending half of the WebSocket machine: messages to frames in the output chain.
  *
- * Frames enter the chain whole, so a control frame may follow any of them: also between the frames of a fragmented
- * message, where other data frames have to wait (RFC 6455 5.4).
+ * Frames enter the chain whole, so a control frame may follow any of them: also between the frames
+ * of a fragmented message, where other data frames have to wait (RFC 6455 5.4).
  */
 #include <string.h>
 
@@ -49,7 +49,8 @@ int ln_ws_put_pong(ln_ws *m, const uint8_t *payload, size_t n)
 {
     if (m->out.bytes < WS_PONG_BACKLOG_BYTES) {
         if (m->extra != NULL)
-            m->extra->has_pong = false; /* could not be sent when its time came; now it is no longer the latest */
+            /* could not be sent when its time came; now it is no longer the latest */
+            m->extra->has_pong = false;
         return ln_ws_put_control(m, LN_OPCODE_PONG, payload, n);
     }
     ln_ws_extra *const x = ln_ws_need_extra(m);
@@ -101,7 +102,8 @@ static int judge_send(const ln_ws *m, enum ln_kind kind, ln_span data)
     return 0;
 }
 
-/* What was compressed is in the chain, or `rc` says that it is not: then nothing later may refer to it. */
+/* What was compressed is in the chain, or `rc` says that it is not: then nothing later may refer to
+ * it. */
 static int end_deflated(ln_ws *m, int rc)
 {
     ln_buf *const scratch = m->config->scratch;
@@ -115,8 +117,8 @@ static int end_deflated(ln_ws *m, int rc)
 }
 
 /*
- * A whole message, compressed if that makes it smaller. With context takeover the compressor has moved on, so its
- * output is sent even when it is not.
+ * A whole message, compressed if that makes it smaller. With context takeover the compressor has
+ * moved on, so its output is sent even when it is not.
  */
 static int send_deflated(ln_ws *m, uint8_t first, ln_span data)
 {
@@ -204,7 +206,8 @@ LN_HOT int ln_ws_send_block(ln_ws *m, ln_block *frame)
     return x == NULL ? LN_ERR_NOMEM : ln_chain_append_block(&x->held, m->config->pool, frame);
 }
 
-ln_block *ln_ws_encode(const ln_allocator *alloc, enum ln_kind kind, ln_span payload, bool is_deflated)
+ln_block *ln_ws_encode(const ln_allocator *alloc, enum ln_kind kind, ln_span payload,
+                       bool is_deflated)
 {
     uint8_t head[LN_FRAME_HEAD_MAX];
     const uint8_t first = (uint8_t)(LN_FRAME_FIN | kind | (is_deflated ? LN_FRAME_RSV1 : 0));
@@ -267,6 +270,7 @@ void ln_ws_sent(ln_ws *m, size_t n)
 
 size_t ln_ws_queued(const ln_ws *m)
 {
-    const size_t held = LN_LIKELY(m->extra == NULL) || m->state == WS_CLOSED ? 0 : m->extra->held.bytes;
+    const size_t held =
+        LN_LIKELY(m->extra == NULL) || m->state == WS_CLOSED ? 0 : m->extra->held.bytes;
     return m->out.bytes + held;
 }

@@ -2,14 +2,15 @@
 /*
  * zpool - one loop's zlib contexts, and what else deflate.c works with.
  *
- * What it is not: it knows neither messages nor connections; it makes contexts, keeps some that came back, and counts
- * their bytes.
+ * What it is not: it knows neither messages nor connections; it makes contexts, keeps some that
+ * came back, and counts their bytes.
  *
  * Invariants
  *   1. A context that is taken is fresh: nothing of an earlier borrower's data can be referred to.
  *   2. At most LN_ZPOOL_KEPT_MAX contexts are kept; the one unused for longest goes first.
- *   3. All memory comes from `alloc`, except the decompressor of libdeflate, one block of fixed size that the C library
- *      provides: libdeflate's only hook is global, and that belongs to the application.
+ *   3. All memory comes from `alloc`, except the decompressor of libdeflate, one block of fixed
+ *      size that the C library provides: libdeflate's only hook is global, and that belongs to the
+ *      application.
  */
 #ifndef LN_ZPOOL_H
 #define LN_ZPOOL_H
@@ -17,7 +18,8 @@
 #include "deflate.h"
 
 enum {
-    /* One message is inflated or compressed at a time; more are out only where messages come in fragments. */
+    /* One message is inflated or compressed at a time; more are out only where messages come in
+     * fragments. */
     LN_ZPOOL_KEPT_MAX = LN_SANITIZED ? 0 : 8,
     LN_ZPOOL_SCRATCH_KEPT_BYTES = 65536
 };

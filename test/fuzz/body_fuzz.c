@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A head and its body, the body fed whole, byte by byte and in two pieces: the same payload and the same end each time.
+ * A head and its body, the body fed whole, byte by byte and in two pieces: the same payload and the
+ * same end each time.
  *
- * Input: a byte for the role (bit 0), bodiless (bit 1) and how much body is allowed, then what the peer sends.
+ * Input: a byte for the role (bit 0), bodiless (bit 1) and how much body is allowed, then what the
+ * peer sends.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two messages, inflated whole, byte by byte and in pieces: the same bytes or refusal each time. Then the input as our
- * text, compressed and inflated again. Input: takeover, bits and limit; size of pieces; where the second one begins.
+ * Two messages, inflated whole, byte by byte and in pieces: the same bytes or refusal each time.
+ * Then the input as our text, compressed and inflated again. Input: takeover, bits and limit; size
+ * of pieces; where the second one begins.
  */
 #include <string.h>
 
@@ -37,13 +38,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ln_zpool *const pool = ln_zpool_new(NULL);
     ln_buf out[4] = {{0}}, *const wire = &out[3];
     int rc[3];
-
     for (int i = 0; i < 3; i++) {
         ln_deflate *const z = ln_deflate_new(pool, &params, true, 1);
         rc[i] = inflate_message(z, text, first, steps[i], &out[i], limit);
         if (rc[i] == 0)
             rc[i] = inflate_message(z, text + first, n - first, steps[i], &out[i], limit);
-        /* Only whole may a message pass that swallowed its end, see inflate_whole() in deflate.c. */
+        /* Only whole may a message pass that swallowed its end: deflate.c, inflate_whole(). */
         LN_ASSERT(rc[i] == rc[0] || (fresh && i == 2 && rc[i] == 0));
         LN_ASSERT(rc[0] < 0 || holds(&out[i], out[0].data, out[0].size));
         ln_deflate_free(z);

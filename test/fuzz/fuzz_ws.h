@@ -7,7 +7,13 @@
 #include "proto/ws.h"
 
 /* What the first byte of an input says. */
-enum { FUZZ_WS_CLIENT = 1, FUZZ_WS_DEFLATE = 2, FUZZ_WS_FRESH = 4, FUZZ_WS_STREAMING = 8, FUZZ_WS_NARROW = 16 };
+enum {
+    FUZZ_WS_CLIENT = 1,
+    FUZZ_WS_DEFLATE = 2,
+    FUZZ_WS_FRESH = 4,
+    FUZZ_WS_STREAMING = 8,
+    FUZZ_WS_NARROW = 16
+};
 
 typedef struct fuzz_ws {
     ln_ws_config config;
@@ -48,7 +54,8 @@ static inline void fuzz_ws_open(fuzz_ws *f, uint8_t flags)
                                .mask_key = fuzz_ws_key};
     const bool is_server = f->config.role == LN_WS_SERVER;
     fuzz_ws_add(&f->log, &flags, sizeof flags);
-    ln_ws_init(&f->ws, &f->config, flags & FUZZ_WS_DEFLATE ? ln_deflate_new(f->zpool, &params, is_server, 1) : NULL, 0);
+    ln_ws_init(&f->ws, &f->config,
+               flags & FUZZ_WS_DEFLATE ? ln_deflate_new(f->zpool, &params, is_server, 1) : NULL, 0);
 }
 
 static inline void fuzz_ws_close(fuzz_ws *f)

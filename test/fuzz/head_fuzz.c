@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A head, fed whole, byte by byte and in two pieces: the same head, fault and number of bytes used each time.
+ * A head, fed whole, byte by byte and in two pieces: the same head, fault and number of bytes used
+ * each time.
  *
- * Input: a byte for the role (bit 0) and how narrow the limits are (the rest), one for the cut, then what the peer sends.
+ * Input: a byte for the role (bit 0) and how narrow the limits are (the rest), one for the cut,
+ * then what the peer sends.
  */
 #include <string.h>
 

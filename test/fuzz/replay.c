@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * replay - runs a fuzz target over a corpus: every file of the folders on the command line. Prints TAP.
+ * replay - runs a fuzz target over a corpus: every file of the folders on the command line. Prints
+ * TAP.
  *
- * The name of each file is printed before it runs, so that the last line of a crash says which one it was. Finding
- * nothing to run is a failure.
+ * The name of each file is printed before it runs, so that the last line of a crash says which one
+ * it was. Finding nothing to run is a failure.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -14,7 +15,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The bytes of a regular file, in memory of exactly that size, so that a read beyond them is seen; NULL if it is none. */
+/* The bytes of a regular file, in memory of exactly that size, so that a read beyond them is seen;
+ * NULL if it is none. */
 static uint8_t *read_file(const char *path, size_t *size)
 {
     struct stat info;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A head, whole and in two pieces, judged in every way: the same verdicts, and no answer that breaks.
+ * A head, whole and in two pieces, judged in every way: the same verdicts, no answer that breaks.
  *
  * Input: a byte for the role (bit 0), TLS (bit 1) and window bits, one for the cut, then a head.
  */

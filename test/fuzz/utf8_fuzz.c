@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A text, whole and cut in two: every variant ends in the state of the scalar one, in the middle and at the end.
+ * A text, whole and cut in two: every variant ends in the state of the scalar one, in the middle
+ * and at the end.
  *
  * Input: two bytes for the cut, then the text.
  */

@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes to a machine that echoes messages, whole and in pieces: the same events and output each time, nothing after
- * CLOSED, sizes within the limits, text that may be sent again. Input: flags (fuzz_ws.h), size of pieces, bytes.
+ * Bytes to a machine that echoes messages, whole and in pieces: the same events and output each
+ * time, nothing after CLOSED, sizes within the limits, text that may be sent again. Input: flags
+ * (fuzz_ws.h), size of pieces, bytes.
  */
 #include <string.h>
 
 #include "fuzz_ws.h"
 
-enum { INPUT_MAX = 2000 }; /* from 2048 on a compressed message is taken in one form more if it is whole: deflate.c */
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Pieces are told when the message is whole: how they are cut, and how many come before a fault, is no difference. */
+/* Pieces are told when the message is whole: how they are cut is no difference. */
 static void note(fuzz_ws *f, const ln_ws_event *e)
 {
-    const unsigned about[] = {e->type, e->type == LN_WS_CLOSED ? e->code : e->kind, e->by, e->is_clean};
+    const unsigned about[] = {e->type, e->kind, e->code, e->by, e->is_clean};
     const bool is_data = e->type == LN_WS_MESSAGE || e->type == LN_WS_PIECE;
-
     fuzz_ws_add(is_data ? &f->message : &f->log, e->data.data, e->data.size);
     LN_ASSERT(f->message.size <= f->config.message_max_bytes);
     if (is_data && !e->is_last)
@@ -49,11 +47,13 @@ static void run(fuzz_ws *f, uint8_t flags, const uint8_t *data, size_t size, siz
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     fuzz_ws whole, cut;
-    if (size <= 2 || size > INPUT_MAX)
+    /* From 2048 on a compressed message is taken in one form more if it is whole: deflate.c. */
+    if (size <= 2 || size > 2000)
         return 0;
     run(&whole, data[0], data + 2, size - 2, SIZE_MAX);
     run(&cut, data[0], data + 2, size - 2, 1 + data[1]);
-    LN_ASSERT(whole.log.size == cut.log.size && memcmp(whole.log.data, cut.log.data, cut.log.size) == 0);
+    LN_ASSERT(whole.log.size == cut.log.size);
+    LN_ASSERT(memcmp(whole.log.data, cut.log.data, cut.log.size) == 0);
     fuzz_ws_close(&whole);
     fuzz_ws_close(&cut);
     return 0;

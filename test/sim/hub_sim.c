@@ -4,18 +4,22 @@
  *
  *     hub_sim [SEEDS [FIRST]]      default: 300 seeds from 1
  *
- * One seed is a world of one to three hubs joined by a backplane with in-order wires, subscribers by the hundred and a
- * dozen topics. They join, leave, vanish (freed at once) and publish, also from inside deliveries; wires bring what
- * they carry at random moments, also at once; in half of the worlds allocations and announcements fail now and then.
+ * One seed is a world of one to three hubs joined by a backplane with in-order wires, subscribers
+ * by the hundred and a dozen topics. They join, leave, vanish (freed at once) and publish, also
+ * from inside deliveries; wires bring what they carry at random moments, also at once; in half of
+ * the worlds allocations and announcements fail now and then.
  *
- * The model is a table of who joined what when, and per hub the publications in the order in which it took them. So the
- * delivery that comes is checked against the one publication that must be under way, and a publication that ends
- * against all who should have had it.
+ * The model is a table of who joined what when, and per hub the publications in the order in which
+ * it took them. So the delivery that comes is checked against the one publication that must be
+ * under way, and a publication that ends against all who should have had it.
  *
  * Checked
- *   1. Whoever was subscribed when a publication began and has not left since gets it, exactly once; nobody else does.
- *   2. Messages of one publisher on one topic arrive in order, on its own hub and across the backplane.
- *   3. Interest is announced and withdrawn in turn, and outside publications is what the members make it.
+ *   1. Whoever was subscribed when a publication began and has not left since gets it, exactly
+ *      once; nobody else does.
+ *   2. Messages of one publisher on one topic arrive in order, on its own hub and across the
+ *      backplane.
+ *   3. Interest is announced and withdrawn in turn, and outside publications is what the members
+ *      make it.
  *   4. Results, counters and error values are those the model computes.
  *   5. When all have left, the memory is what it was.
  */

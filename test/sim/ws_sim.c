@@ -4,14 +4,15 @@
  *
  *     ws_sim [SEEDS [FIRST]]      default: 3000 seeds from 1
  *
- * One seed is one connection: permessage-deflate or not, with any window and takeover; whole messages or pieces on either
- * side; keepalive pings. Both send texts, binaries, fragmented messages, shared frames and pings. The link takes as many
- * bytes as it likes, keeps them for a while and gives them on in other portions; now and then it takes nothing. Then one
- * side begins to close, or both do.
+ * One seed is one connection: permessage-deflate or not, with any window and takeover; whole
+ * messages or pieces on either side; keepalive pings. Both send texts, binaries, fragmented
+ * messages, shared frames and pings. The link takes as many bytes as it likes, keeps them for a
+ * while and gives them on in other portions; now and then it takes nothing. Then one side begins to
+ * close, or both do.
  *
  * Checked
- *   1. What one side sent before it closed, the other receives: once, in order, the same bytes and kind. All of it, unless
- *      the other had begun to close itself: then a beginning of it.
+ *   1. What one side sent before it closed, the other receives: once, in order, the same bytes and
+ *      kind. All of it, unless the other had begun to close itself: then a beginning of it.
  *   2. Pongs repeat the data of pings, in order, none twice; what was never asked is not answered.
  *   3. Both sides get one CLOSED, last and clean, with the code and the reason of whoever closed.
  *   4. At the end nothing is left: no output, no memory.
@@ -90,7 +91,8 @@ static uint64_t total_messages, total_bytes, total_pongs, total_steps;
 
 static _Noreturn void broken(const world *w, const side *s, const char *what)
 {
-    fprintf(stderr, "ws_sim: seed %" PRIu64 ", %s at %" PRIu64 " ms: %s\n", w->seed, s->name, w->now_ms, what);
+    fprintf(stderr, "ws_sim: seed %" PRIu64 ", %s at %" PRIu64 " ms: %s\n", w->seed, s->name,
+            w->now_ms, what);
     abort();
 }
 
@@ -156,7 +158,8 @@ static void append(ln_buf *to, const void *bytes, size_t n)
 /* Mostly small, now and then large; text of one to four bytes a character. */
 static void make_message(world *w, message *m)
 {
-    static const char *const letters[] = {"a", "b", " ", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+    static const char *const letters[] = {
+        "a", "b", " ", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
     const size_t most = is_one_in(w, 16) ? MESSAGE_MAX_BYTES : is_one_in(w, 3) ? 1000 : 60;
     const size_t size = pick(w, (unsigned)most);
     const unsigned variety = 1 + pick(w, 6);
@@ -180,7 +183,8 @@ static message *remember(side *s, const message *m)
     return &s->sent[s->sent_count++];
 }
 
-/* A frame for many, made outside of the machine: plain, or compressed without context where that may be. */
+/* A frame for many, made outside of the machine: plain, or compressed without context where that
+ * may be. */
 static ln_block *encode(side *s, const message *m)
 {
     world *const w = s->world;
@@ -193,7 +197,8 @@ static ln_block *encode(side *s, const message *m)
     ln_buf_init(&packed, &w->hook);
     if (ln_deflate_shared(s->zpool, 6, bits, data.data, data.size, &packed) < 0)
         abort();
-    ln_block *const block = ln_ws_encode(&w->hook, m->kind, (ln_span){packed.data, packed.size}, true);
+    ln_block *const block =
+        ln_ws_encode(&w->hook, m->kind, (ln_span){packed.data, packed.size}, true);
     ln_buf_fini(&packed);
     return block;
 }
@@ -236,14 +241,16 @@ static void send_whole(side *s)
     message m;
 
     make_message(s->world, &m);
-    check(s, ln_ws_send(&s->ws, m.kind, (ln_span){m.data.data, m.data.size}) == 0, "a message was refused");
+    check(s, ln_ws_send(&s->ws, m.kind, (ln_span){m.data.data, m.data.size}) == 0,
+          "a message was refused");
     remember(s, &m);
 }
 
 static void send_ping(side *s)
 {
     s->pings_sent++;
-    check(s, ln_ws_send_ping(&s->ws, (ln_span){&s->pings_sent, sizeof s->pings_sent}) == 0, "a ping was refused");
+    check(s, ln_ws_send_ping(&s->ws, (ln_span){&s->pings_sent, sizeof s->pings_sent}) == 0,
+          "a ping was refused");
 }
 
 static void begin_close(side *s)
@@ -252,7 +259,8 @@ static void begin_close(side *s)
     const uint16_t code = codes[pick(s->world, LN_ARRAY_SIZE(codes))];
     const ln_span reason = {s->name, code == 0 ? 0 : strlen(s->name)};
 
-    check(s, ln_ws_send_close(&s->ws, code, reason, s->world->now_ms) == 0, "the close was refused");
+    check(s, ln_ws_send_close(&s->ws, code, reason, s->world->now_ms) == 0,
+          "the close was refused");
     s->has_closed = true;
     s->close_code = code == 0 ? 1005 : code;
 }
@@ -275,7 +283,8 @@ static void act(side *s)
         s->to_send--;
         send_shared(s);
     } else if (s->is_piecewise) {
-        check(s, ln_ws_send(&s->ws, LN_TEXT, LN_SPAN("no")) == LN_ERR_BUSY, "a message came between pieces");
+        check(s, ln_ws_send(&s->ws, LN_TEXT, LN_SPAN("no")) == LN_ERR_BUSY,
+              "a message came between pieces");
     } else {
         s->to_send--;
         if (is_one_in(w, 3)) {
@@ -424,7 +433,8 @@ static void arrive(side *s)
     wire *const from = &s->out;
     side *const to = other(s);
 
-    while (from->chunk_head != from->chunk_tail && from->chunks[from->chunk_head % CHUNKS_MAX].at_ms <= s->world->now_ms) {
+    while (from->chunk_head != from->chunk_tail &&
+           from->chunks[from->chunk_head % CHUNKS_MAX].at_ms <= s->world->now_ms) {
         const size_t n = from->chunks[from->chunk_head++ % CHUNKS_MAX].end - from->head;
         uint8_t *const bytes = malloc(n); /* so that what lies behind it is out of bounds */
         for (size_t i = 0; bytes != NULL && i < n; i++)
@@ -493,7 +503,11 @@ static void check_side(const side *s)
     check(s, ln_ws_fault(&s->ws, NULL) == 0, "a fault");
     check(s, s->closed.by == (is_by_us ? LN_WS_BY_US : LN_WS_BY_PEER), "closed by the wrong one");
     check(s, s->closed.code == (is_by_us ? s->close_code : o->close_code), "another code");
-    check(s, strcmp(s->reason, s->closed.code == 1005 ? "" : is_by_us ? s->name : o->name) == 0, "another reason");
+    check(s,
+          strcmp(s->reason, s->closed.code == 1005 ? ""
+                            : is_by_us             ? s->name
+                                                   : o->name) == 0,
+          "another reason");
     if (s->was_open_at_end)
         check(s, s->received_count == o->sent_count, "messages are missing");
     check(s, ln_ws_is_over(&s->ws) && ln_ws_queued(&s->ws) == 0, "not over");
@@ -556,8 +570,8 @@ int main(int argc, char **argv)
     for (uint64_t seed = first; seed < first + seeds; seed++)
         run(w, seed);
     free(w);
-    printf("ws_sim: %" PRIu64 " seeds from %" PRIu64 ": %" PRIu64 " messages of %" PRIu64 " bytes, %" PRIu64
-           " pongs, %" PRIu64 " steps; no fault\n",
+    printf("ws_sim: %" PRIu64 " seeds from %" PRIu64 ": %" PRIu64 " messages of %" PRIu64
+           " bytes, %" PRIu64 " pongs, %" PRIu64 " steps; no fault\n",
            seeds, first, total_messages, total_bytes, total_pongs, total_steps);
     return 0;
 }

@@ -130,7 +130,8 @@ static void a_host_has_up_to_255_bytes(void **state)
     assert_refused(text);
 }
 
-/* Every text of up to four of these characters: no crash at the guard page, and what is accepted adds up. */
+/* Every text of up to four of these characters: no crash at the guard page, and what is accepted
+ * adds up. */
 static void short_texts_are_judged_consistently(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many connections the system keeps for a listening socket: what we ask for, or what its administrator allows.
- * No loop runs here; back end: any.
+ * How many connections the system keeps for a listening socket: what we ask for, or what its
+ * administrator allows. No loop runs here; back end: any.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,12 +40,14 @@ static void a_listening_socket_has_the_backlog_we_want(void **state)
     assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
     const unsigned most = allowed();
     assert_int_equal(info.tcpi_sacked,
-                     most < LN_LISTENER_BACKLOG ? most : LN_LISTENER_BACKLOG); /* where Linux tells it */
+                     /* where Linux tells it */
+                     most < LN_LISTENER_BACKLOG ? most : LN_LISTENER_BACKLOG);
     close(fd);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_listening_socket_has_the_backlog_we_want)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_listening_socket_has_the_backlog_we_want)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

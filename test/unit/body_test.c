@@ -225,7 +225,8 @@ static void malformed_chunks_are_refused(void **state)
     }
 }
 
-/* Every byte at every place of a chunked body: outside the payload only the hexadecimal digits may vary. */
+/* Every byte at every place of a chunked body: outside the payload only the hexadecimal digits may
+ * vary. */
 static void the_grammar_of_chunks_has_no_holes(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the limits of src/limits.def do to a client: its waits, its attempts, and what a server may answer. */
+/* What the limits of src/limits.def do to a client: its waits, its attempts, and what a server may
+ * answer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +26,8 @@ typedef struct attempts {
     bool is_over;
 } attempts;
 
-static void on_failure(ln_client *client, int err, unsigned status, const char *what, int64_t retry_ms, void *user)
+static void on_failure(ln_client *client, int err, unsigned status, const char *what,
+                       int64_t retry_ms, void *user)
 {
     attempts *a = user;
     (void)client;
@@ -89,8 +91,10 @@ static void waits_grow_from_the_base_to_the_longest(void **state)
     int64_t longest = 0;
     close(listen_somewhere(url));
     exhaust(url,
-            (ln_client_options){
-                .reconnect = true, .reconnect_base_ms = 4, .reconnect_max_ms = 20, .reconnect_attempts = 50},
+            (ln_client_options){.reconnect = true,
+                                .reconnect_base_ms = 4,
+                                .reconnect_max_ms = 20,
+                                .reconnect_attempts = 50},
             &a);
     for (int i = 0; i < a.count - 1; i++) {
         const int64_t step = i < 3 ? 4 << i : 20;
@@ -98,7 +102,8 @@ static void waits_grow_from_the_base_to_the_longest(void **state)
         if (a.waits[i] > longest)
             longest = a.waits[i];
     }
-    assert_true(longest > 8); /* of 47 waits between 0 and 20, all below 9 by chance: once in 10^16 */
+    /* of 47 waits between 0 and 20, all below 9 by chance: once in 10^16 */
+    assert_true(longest > 8);
 }
 
 static void attempts_are_counted(void **state)
@@ -107,10 +112,12 @@ static void attempts_are_counted(void **state)
     char url[64];
     attempts a;
     close(listen_somewhere(url));
-    exhaust(
-        url,
-        (ln_client_options){.reconnect = true, .reconnect_base_ms = 1, .reconnect_max_ms = 1, .reconnect_attempts = 3},
-        &a);
+    exhaust(url,
+            (ln_client_options){.reconnect = true,
+                                .reconnect_base_ms = 1,
+                                .reconnect_max_ms = 1,
+                                .reconnect_attempts = 3},
+            &a);
     assert_int_equal(a.count, 4); /* the first one and three more */
     assert_int_equal(a.err, LN_ERR_CONNECT);
     exhaust(url, (ln_client_options){.reconnect = false}, &a);
@@ -122,9 +129,11 @@ static void waits_outside_of_their_range_are_refused(void **state)
     (void)state;
     ln_loop *loop = make_loop();
     ln_client *client = NULL;
-    assert_int_equal(ln_client_new(loop, "ws://h/", NULL, &(ln_client_options){.reconnect_base_ms = 3600001}, &client),
+    assert_int_equal(ln_client_new(loop, "ws://h/", NULL,
+                                   &(ln_client_options){.reconnect_base_ms = 3600001}, &client),
                      LN_ERR_INVALID);
-    assert_int_equal(ln_client_new(loop, "ws://h/", NULL, &(ln_client_options){.reconnect_max_ms = 86400001}, &client),
+    assert_int_equal(ln_client_new(loop, "ws://h/", NULL,
+                                   &(ln_client_options){.reconnect_max_ms = 86400001}, &client),
                      LN_ERR_INVALID);
     assert_null(client);
     ln_loop_free(loop);
@@ -141,8 +150,9 @@ static size_t largest_header(ln_loop *loop)
         value[size] = '\0';
         ln_client *client = NULL;
         const ln_client_header header = {"X-Long", value};
-        const int rc = ln_client_new(loop, "ws://127.0.0.1:1/", NULL,
-                                     &(ln_client_options){.headers = &header, .header_count = 1}, &client);
+        const int rc =
+            ln_client_new(loop, "ws://127.0.0.1:1/", NULL,
+                          &(ln_client_options){.headers = &header, .header_count = 1}, &client);
         if (rc == 0)
             fits = size;
         else
@@ -205,8 +215,10 @@ static void an_answer_to_the_handshake_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(waits_grow_from_the_base_to_the_longest),  cmocka_unit_test(attempts_are_counted),
-        cmocka_unit_test(waits_outside_of_their_range_are_refused), cmocka_unit_test(a_request_of_ours_is_bounded),
+        cmocka_unit_test(waits_grow_from_the_base_to_the_longest),
+        cmocka_unit_test(attempts_are_counted),
+        cmocka_unit_test(waits_outside_of_their_range_are_refused),
+        cmocka_unit_test(a_request_of_ours_is_bounded),
         cmocka_unit_test(an_answer_to_the_handshake_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

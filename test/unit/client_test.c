@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client against our server and against listeners of the test's own, which say what a server should not. Client and
- * listener share the test's thread: the loop is turned until what the test waits for has come.
+ * The client against our server and against listeners of the test's own, which say what a server
+ * should not. Client and listener share the test's thread: the loop is turned until what the test
+ * waits for has come.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,7 +90,8 @@ static void on_open(ln_conn *c, const ln_request *request, void *user)
     assert_null(ln_conn_server(c));
     assert_ptr_equal(ln_conn_loop(c), r->loop);
     assert_ptr_equal(ln_client_conn(r->client), c);
-    snprintf(r->subprotocol, sizeof r->subprotocol, "%.*s", (int)name.size, (const char *)name.data);
+    snprintf(r->subprotocol, sizeof r->subprotocol, "%.*s", (int)name.size,
+             (const char *)name.data);
     r->opened++;
     note(r, 'o', r->on_open, c);
 }
@@ -113,7 +115,8 @@ static void on_close(ln_conn *c, const ln_close_info *info, void *user)
     note(r, 'c', r->on_close, c);
 }
 
-static void on_failure(ln_client *client, int err, unsigned status, const char *what, int64_t retry_ms, void *user)
+static void on_failure(ln_client *client, int err, unsigned status, const char *what,
+                       int64_t retry_ms, void *user)
 {
     rig *const r = user;
     assert_ptr_equal(client, r->client);
@@ -137,8 +140,9 @@ static void quiet(void *user, enum ln_log_level level, ln_span line)
 
 static int listen_at(int port)
 {
-    struct sockaddr_in at = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int yes = 1;
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), 0);
@@ -256,10 +260,11 @@ static size_t answer(const rig *r, const char *lines, const char *tail, char out
     const char *const key = strstr(r->request, "Sec-WebSocket-Key: ");
     assert_non_null(key);
     assert_int_equal(ln_upgrade_accept_key((ln_span){key + 19, 24}, accept), 0);
-    const int n = snprintf(out, 1024,
-                           "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                           "Sec-WebSocket-Accept: %.28s\r\n%s\r\n%s",
-                           accept, lines, tail);
+    const int n =
+        snprintf(out, 1024,
+                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 "Sec-WebSocket-Accept: %.28s\r\n%s\r\n%s",
+                 accept, lines, tail);
     return (size_t)n;
 }
 
@@ -320,7 +325,8 @@ static void each_attempt_has_its_own_key(void **state)
     rig *const r = *state;
     char first[25];
 
-    start(r, r->url, (ln_client_options){.reconnect = true, .reconnect_base_ms = 1, .reconnect_max_ms = 1});
+    start(r, r->url,
+          (ln_client_options){.reconnect = true, .reconnect_base_ms = 1, .reconnect_max_ms = 1});
     peer_take(r);
     memcpy(first, strstr(r->request, "Sec-WebSocket-Key: ") + 19, 24);
     hang_up(r);
@@ -403,7 +409,9 @@ static ln_server *serve(int *port)
 
     snprintf(address, sizeof address, "127.0.0.1:%d", *port);
     assert_non_null(server);
-    assert_int_equal(ln_server_ws(server, "/echo", &echoes, &(ln_ws_options){.deflate = true, .subprotocols = "v2"}), 0);
+    assert_int_equal(ln_server_ws(server, "/echo", &echoes,
+                                  &(ln_ws_options){.deflate = true, .subprotocols = "v2"}),
+                     0);
     assert_int_equal(ln_server_ws(server, "/no", &refusals, NULL), 0);
     assert_int_equal(ln_server_listen(server, address), 0);
     *port = ln_server_port(server, 0);
@@ -465,7 +473,8 @@ static void it_returns_when_the_server_does(void **state)
     ln_server *server = serve(&port);
 
     snprintf(url, sizeof url, "ws://127.0.0.1:%d/echo", port);
-    start(r, url, (ln_client_options){.reconnect = true, .reconnect_base_ms = 10, .reconnect_max_ms = 40});
+    start(r, url,
+          (ln_client_options){.reconnect = true, .reconnect_base_ms = 10, .reconnect_max_ms = 40});
     turn_until(r, &r->opened, 1);
     ln_server_stop(server);
     turn_until(r, &r->closed, 1);
@@ -486,11 +495,17 @@ static void it_returns_when_the_server_does(void **state)
 static void wrong_arguments_are_errors(void **state)
 {
     rig *const r = *state;
-    static const char *const urls[] = {"",           "ftp://h/",   "ws://",           "ws:///x",      "ws://h:0/x", "ws://h:65536/",
-                                       "ws://h/#f",  "ws://h/a b", "ws://h/\r\nX: y", "ws://[::1/x", "ws://u:p@h/"};
-    static const ln_client_header bad[] = {{"Host", "x"},       {"Upgrade", "x"},       {"Sec-WebSocket-Key", "x"},
-                                           {"connection", "x"}, {"X", "a\r\nY: z"},     {"X Y", "z"},
-                                           {"", "z"},           {"Sec-WebSocket-Protocol", "x"}};
+    static const char *const urls[] = {
+        "",          "ftp://h/",   "ws://",           "ws:///x",     "ws://h:0/x", "ws://h:65536/",
+        "ws://h/#f", "ws://h/a b", "ws://h/\r\nX: y", "ws://[::1/x", "ws://u:p@h/"};
+    static const ln_client_header bad[] = {{"Host", "x"},
+                                           {"Upgrade", "x"},
+                                           {"Sec-WebSocket-Key", "x"},
+                                           {"connection", "x"},
+                                           {"X", "a\r\nY: z"},
+                                           {"X Y", "z"},
+                                           {"", "z"},
+                                           {"Sec-WebSocket-Protocol", "x"}};
     ln_client *client = NULL;
 
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
@@ -527,7 +542,8 @@ static void answers_that_are_not_ours_fail(void **state)
         {"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
          "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
          LN_ERR_HANDSHAKE, 101},
-        {"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", LN_ERR_HANDSHAKE, 101},
+        {"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", LN_ERR_HANDSHAKE,
+         101},
         {"SSH-2.0-OpenSSH_9.2\r\n\r\n", LN_ERR_HANDSHAKE, 0},
         {"HTTP/1.1 101 S\r\nA B: c\r\n\r\n", LN_ERR_HANDSHAKE, 0},
     };
@@ -664,13 +680,16 @@ static void closing(rig *r)
 
 static void waiting(rig *r)
 {
-    start(r, r->url, (ln_client_options){.reconnect = true, .reconnect_base_ms = 60000, .reconnect_max_ms = 86400000});
+    start(r, r->url,
+          (ln_client_options){
+              .reconnect = true, .reconnect_base_ms = 60000, .reconnect_max_ms = 86400000});
     peer_take(r);
     hang_up(r);
     turn_until(r, &r->failed, 1);
 }
 
-static void (*const states[])(rig *r) = {nobody, resolving, connecting, shaking, open_now, closing, waiting};
+static void (*const states[])(rig *r) = {nobody,   resolving, connecting, shaking,
+                                         open_now, closing,   waiting};
 enum { STATES = sizeof states / sizeof *states };
 
 /* Without a peer of the old connection, and with an empty list of what happened. */
@@ -725,13 +744,15 @@ static void it_can_be_stopped_in_every_state(void **state)
 static void stop_or_free_in(rig *r, enum act *handler, enum act act)
 {
     *handler = act;
-    start(r, r->url, (ln_client_options){.reconnect = true, .reconnect_base_ms = 1, .reconnect_max_ms = 1});
+    start(r, r->url,
+          (ln_client_options){.reconnect = true, .reconnect_base_ms = 1, .reconnect_max_ms = 1});
     if (handler == &r->on_failure) {
         peer_take(r);
         hang_up(r);
         turn_until(r, &r->failed, 1);
     } else {
-        peer_upgrade(r, "", handler == &r->on_open ? "\x81\x01x\x81\x01y" : "\x81\x01x\x88\x02\x03\xe8");
+        peer_upgrade(r, "",
+                     handler == &r->on_open ? "\x81\x01x\x81\x01y" : "\x81\x01x\x88\x02\x03\xe8");
         turn_until(r, &r->opened, 1);
         if (act == STOP && handler != &r->on_close) {
             turns(r, 5);
@@ -784,7 +805,8 @@ static void it_can_be_freed_inside_on_failure(void **state)
 static void a_clean_end_is_followed_by_another_attempt(void **state)
 {
     rig *const r = *state;
-    start(r, r->url, (ln_client_options){.reconnect = true, .reconnect_base_ms = 1, .reconnect_max_ms = 1});
+    start(r, r->url,
+          (ln_client_options){.reconnect = true, .reconnect_base_ms = 1, .reconnect_max_ms = 1});
     peer_upgrade(r, "", "\x88\x02\x03\xe8");
     turn_until(r, &r->closed, 1);
     hang_up(r);
@@ -798,8 +820,10 @@ static void a_clean_end_is_followed_by_another_attempt(void **state)
 static int one_life(const ln_allocator *alloc, void *user)
 {
     const ln_client_header header = {"X-Token", "abc"};
-    const ln_client_options o = {
-        .headers = &header, .header_count = 1, .origin = "o", .ws = {.subprotocols = "v1", .deflate = true}};
+    const ln_client_options o = {.headers = &header,
+                                 .header_count = 1,
+                                 .origin = "o",
+                                 .ws = {.subprotocols = "v1", .deflate = true}};
     ln_loop *loop = NULL;
     ln_client *client = NULL;
     int rc = ln_loop_new(&(ln_loop_options){.allocator = alloc, .log = quiet}, &loop);

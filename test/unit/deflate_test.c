@@ -323,7 +323,8 @@ static void large_messages_survive(void **state)
     }
 }
 
-/* zlib cannot compress with a window of 256 bytes, but with one of 512 its distances stay below 256. */
+/* zlib cannot compress with a window of 256 bytes, but with one of 512 its distances stay below
+ * 256. */
 static void eight_bits_inflate(void **state)
 {
     (void)state;
@@ -396,7 +397,8 @@ static void the_client_uses_the_other_half_of_the_parameters(void **state)
     ln_zpool_free(pool);
 }
 
-/* The way through libdeflate and the one through zlib, on the two sides of where the first begins. */
+/* The way through libdeflate and the one through zlib, on the two sides of where the first
+ * begins. */
 static void whole_messages_inflate_as_pieces_do(void **state)
 {
     (void)state;
@@ -928,7 +930,8 @@ static void no_block_that_we_send_is_final(void **state)
 
 /* ---- out of memory ---- */
 
-/* Every call that may allocate; what compress() could not do is done again, and the peer must not notice. */
+/* Every call that may allocate; what compress() could not do is done again, and the peer must not
+ * notice. */
 static int one_life(const ln_allocator *alloc, void *user)
 {
     const bool takeover = *(const bool *)user;

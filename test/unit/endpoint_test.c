@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * linnet/endpoint.h: a client's and a server's end talking to each other in memory, with time as a number.
+ * linnet/endpoint.h: a client's and a server's end talking to each other in memory, with time as a
+ * number.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,15 +19,17 @@
 
 enum { BYTES_MAX = 1 << 18, TRACE_MAX = 64 };
 
-static const char request_text[] = "GET /chat HTTP/1.1\r\nHost: h.example\r\nUpgrade: websocket\r\n"
-                                   "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                                   "Sec-WebSocket-Version: 13\r\n\r\n";
+static const char request_text[] =
+    "GET /chat HTTP/1.1\r\nHost: h.example\r\nUpgrade: websocket\r\n"
+    "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Version: 13\r\n\r\n";
 
 /* One end, what it has told so far, and the last of it. */
 typedef struct side {
     ln_endpoint *end;
-    char trace[TRACE_MAX]; /* r request, o open, m message, p piece, i ping, a pong, c closed, f failed */
-    char text[1 << 16];    /* of the last message, or of all pieces since the first */
+    /* r request, o open, m message, p piece, i ping, a pong, c closed, f failed */
+    char trace[TRACE_MAX];
+    char text[1 << 16]; /* of the last message, or of all pieces since the first */
     size_t size;
     int error;
     unsigned status;
@@ -103,7 +106,8 @@ static size_t pull(side *s, uint8_t *bytes, size_t max)
     ln_span spans[3];
     size_t n = 0;
 
-    for (int k = ln_endpoint_pull(s->end, spans, 3); k > 0; k = ln_endpoint_pull(s->end, spans, 3)) {
+    for (int k = ln_endpoint_pull(s->end, spans, 3); k > 0;
+         k = ln_endpoint_pull(s->end, spans, 3)) {
         size_t some = 0;
         for (int i = 0; i < k; i++) {
             assert_true(n + spans[i].size <= max);
@@ -117,7 +121,8 @@ static size_t pull(side *s, uint8_t *bytes, size_t max)
     return n;
 }
 
-/* Moves what one end has to send to the other, first `first` bytes and then the rest. True if there was anything. */
+/* Moves what one end has to send to the other, first `first` bytes and then the rest. True if there
+ * was anything. */
 static bool carry(side *from, side *to, size_t first)
 {
     static uint8_t bytes[BYTES_MAX];
@@ -139,7 +144,8 @@ static void converse(side *a, side *b)
     }
 }
 
-static void make_pair(side *client, side *server, const ln_endpoint_options *c, const ln_endpoint_options *s)
+static void make_pair(side *client, side *server, const ln_endpoint_options *c,
+                      const ln_endpoint_options *s)
 {
     *client = (side){.now_ms = 1000};
     *server = (side){.now_ms = 1000};
@@ -173,7 +179,8 @@ static void a_conversation_goes_from_open_to_closed(void **state)
 {
     (void)state;
     side c, s;
-    const ln_endpoint_options o = {.ws = {.subprotocols = "v1,v2"}}, p = {.ws = {.subprotocols = "v2"}};
+    const ln_endpoint_options o = {.ws = {.subprotocols = "v1,v2"}},
+                              p = {.ws = {.subprotocols = "v2"}};
 
     make_pair(&c, &s, &o, &p);
     assert_int_equal(ln_endpoint_send(c.end, LN_TEXT, LN_SPAN("early")), LN_ERR_STATE);
@@ -299,7 +306,8 @@ static void bad_requests_are_refused_with_their_status(void **state)
         {"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
          "Sec-WebSocket-Key: short\r\nSec-WebSocket-Version: 13\r\n\r\n",
          400},
-        {"GET / HTTP/1.1\r\nHost: h\r\nOrigin: http://evil.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        {"GET / HTTP/1.1\r\nHost: h\r\nOrigin: http://evil.example\r\nUpgrade: "
+         "websocket\r\nConnection: Upgrade\r\n"
          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
          403},
         {"GET / HTTP/1.1\r\nHost: h\r\nX : y\r\n\r\n", 400},
@@ -317,7 +325,8 @@ static void bad_requests_are_refused_with_their_status(void **state)
         bytes[n] = '\0';
         const int size = snprintf(begin, sizeof begin, "HTTP/1.1 %u ", cases[i].status);
         assert_memory_equal(bytes, begin, (size_t)size);
-        assert_int_equal(strstr((char *)bytes, "\r\nSec-WebSocket-Version: 13\r\n") != NULL, cases[i].status == 426);
+        assert_int_equal(strstr((char *)bytes, "\r\nSec-WebSocket-Version: 13\r\n") != NULL,
+                         cases[i].status == 426);
         ln_endpoint_free(s.end);
     }
 }
@@ -326,7 +335,8 @@ static void wrong_arguments_are_errors(void **state)
 {
     (void)state;
     const ln_client_header host = {"Host", "x"};
-    const ln_endpoint_options header = {.headers = &host, .header_count = 1}, range = {.ws = {.handshake_ms = 9}};
+    const ln_endpoint_options header = {.headers = &host, .header_count = 1},
+                              range = {.ws = {.handshake_ms = 9}};
     ln_endpoint *e = NULL;
 
     assert_int_equal(ln_endpoint_new_client("gopher://h/", NULL, 0, &e), LN_ERR_INVALID);
@@ -369,7 +379,8 @@ static void a_silent_peer_is_pinged_and_given_up(void **state)
     (void)state;
     side c, s;
     uint8_t bytes[4096];
-    const ln_endpoint_options o = {.ws = {.ping_interval_ms = 1000, .pong_wait_ms = 500, .close_wait_ms = 300}};
+    const ln_endpoint_options o = {
+        .ws = {.ping_interval_ms = 1000, .pong_wait_ms = 500, .close_wait_ms = 300}};
     uint64_t last = 0;
 
     make_pair(&c, &s, NULL, &o);
@@ -422,7 +433,8 @@ static void compression_is_agreed_and_undone(void **state)
     memset(text, 'z', sizeof text);
     for (int takeover = 0; takeover < 2; takeover++) {
         side c, s;
-        const ln_endpoint_options o = {.ws = {.deflate = true, .deflate_context_takeover = takeover != 0}};
+        const ln_endpoint_options o = {
+            .ws = {.deflate = true, .deflate_context_takeover = takeover != 0}};
         make_pair(&c, &s, &o, &o);
         converse(&c, &s);
         for (int i = 0; i < 3; i++) {
@@ -458,7 +470,10 @@ static void random_bytes_are_the_callers(void **state)
     converse(&c, &s);
     assert_int_equal(ln_endpoint_send(c.end, LN_TEXT, LN_SPAN("a")), 0);
     assert_int_equal(pull(&c, bytes, sizeof bytes), 7);
-    assert_memory_equal(bytes, "\x81\x81\x03\x03\x03\x03" "b", 7);
+    assert_memory_equal(bytes,
+                        "\x81\x81\x03\x03\x03\x03"
+                        "b",
+                        7);
     free_pair(&c, &s);
 }
 

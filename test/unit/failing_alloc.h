@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * failing_alloc - an allocator for tests: counts what is alive, fails on command, notices damage around its blocks.
+ * failing_alloc - an allocator for tests: counts what is alive, fails on command, notices damage
+ * around its blocks.
  *
  *     failing_alloc fa;
  *     failing_alloc_init(&fa, FAILING_NEVER);
  *     ... give &fa.hook to the code under test, then release everything ...
  *     failing_alloc_assert_empty(&fa);
  *
- * The out-of-memory sweep: put one whole life of the thing under test, from init to fini, into a function and hand it
- * to failing_alloc_sweep(). Check there what must hold after a failure; leaks are checked by the sweep.
+ * The out-of-memory sweep: put one whole life of the thing under test, from init to fini, into a
+ * function and hand it to failing_alloc_sweep(). Check there what must hold after a failure; leaks
+ * are checked by the sweep.
  *
  *     static int one_life(const ln_allocator *alloc, void *user) { ... return rc; }
  *     assert_true(failing_alloc_sweep(one_life, NULL) > 0);
@@ -48,7 +50,8 @@ typedef struct failing_alloc {
     enum failing_mode mode;
 } failing_alloc;
 
-/* Stands before every block; the mark tells a block of ours, alive, with nothing written before its begin. */
+/* Stands before every block; the mark tells a block of ours, alive, with nothing written before its
+ * begin. */
 typedef union failing_header {
     struct {
         size_t size;
@@ -98,7 +101,8 @@ static inline void *failing_alloc_resize(void *user, void *old, size_t size)
     return to ? to + 1 : NULL;
 }
 
-/* The call number `fail_at` (from 0), and no other, returns NULL; FAILING_NEVER only counts. `fa` must not move. */
+/* The call number `fail_at` (from 0), and no other, returns NULL; FAILING_NEVER only counts. `fa`
+ * must not move. */
 static inline void failing_alloc_init(failing_alloc *fa, size_t fail_at)
 {
     *fa = (failing_alloc){.fail_at = fail_at, .mode = FAILING_ONCE};
@@ -124,7 +128,8 @@ static inline void failing_alloc_assert_empty(failing_alloc *fa)
                  atomic_load(&fa->live_bytes), fa->fail_at);
 }
 
-/* One whole life of the thing under test. 0, or LN_ERR_NOMEM where an allocation was refused and that mattered. */
+/* One whole life of the thing under test. 0, or LN_ERR_NOMEM where an allocation was refused and
+ * that mattered. */
 typedef int failing_alloc_run(const ln_allocator *alloc, void *user);
 
 /* One pass of the sweep; the number of allocations a run without a failure makes. */
@@ -150,9 +155,10 @@ static inline size_t failing_alloc_sweep_mode(failing_alloc_run *run, void *user
 }
 
 /*
- * Runs `run` with its allocation 0, 1, 2, ... failing until it gets through without meeting the failure, first each
- * alone, then each with all that follow. After every run nothing may be left; the result must be 0 or LN_ERR_NOMEM, and
- * 0 in the last. Returns how many allocations were swept, so that a test can insist on some.
+ * Runs `run` with its allocation 0, 1, 2, ... failing until it gets through without meeting the
+ * failure, first each alone, then each with all that follow. After every run nothing may be left;
+ * the result must be 0 or LN_ERR_NOMEM, and 0 in the last. Returns how many allocations were swept,
+ * so that a test can insist on some.
  */
 static inline size_t failing_alloc_sweep(failing_alloc_run *run, void *user)
 {

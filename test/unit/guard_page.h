@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guard_page - inputs for parsers that take a whole text: each ends where the next byte may not be touched.
+ * guard_page - inputs for parsers that take a whole text: each ends where the next byte may not be
+ * touched.
  *
  *     const ln_span s = guard_page_text("text");       without its NUL
  *     const ln_span t = guard_page_bytes(bytes, n);
  *
- * A span lives until GUARD_PAGE_SPANS more were asked for; nothing has to be released. Built on guarded.h, for tests
- * with more spans than rooms.
+ * A span lives until GUARD_PAGE_SPANS more were asked for; nothing has to be released. Built on
+ * guarded.h, for tests with more spans than rooms.
  */
 #ifndef GUARD_PAGE_H
 #define GUARD_PAGE_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guarded - bytes between two pages that may not be touched, so that reading or writing one too many is a crash.
+ * guarded - bytes between two pages that may not be touched, so that reading or writing one too
+ * many is a crash.
  *
  *     guarded g;
  *     guarded_init(&g, 4096);

@@ -309,7 +309,8 @@ static void what_follows_the_head_is_left_alone(void **state)
     assert_string_equal(splits_run(parse, &s, text, sizeof text - 1), wanted);
 }
 
-/* Each character of a head, replaced by each of the 256: what is accepted has no character out of place. */
+/* Each character of a head, replaced by each of the 256: what is accepted has no character out of
+ * place. */
 static void no_character_out_of_place_is_accepted(void **state)
 {
     (void)state;

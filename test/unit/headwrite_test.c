@@ -110,7 +110,8 @@ static void reasons_are_those_of_the_registry(void **state)
     assert_string_equal(ln_head_reason(UINT32_MAX), "Unknown");
 }
 
-/* Writes a whole request, of which one part is `part`; refused, or read back with the same parts as were written. */
+/* Writes a whole request, of which one part is `part`; refused, or read back with the same parts as
+ * were written. */
 static void write_with(ln_span method, ln_span target, ln_span name, ln_span value)
 {
     ln_head head;
@@ -131,7 +132,8 @@ static void write_with(ln_span method, ln_span target, ln_span name, ln_span val
     }
     assert_int_equal(ln_head_write_end(&out, LIMIT), 0);
     if (!read_back(LN_HEAD_REQUEST, &head)) {
-        /* a target of no form that the method has, or another Host, is well written and still no request */
+        /* a target of no form that the method has, or another Host, is well written and still no
+         * request */
         assert_true(*(const char *)target.data != '/' ||
                     ln_text_equal_nocase(name, LN_SPAN("Host")));
         return;

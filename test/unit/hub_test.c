@@ -68,7 +68,8 @@ static int say(ln_hub *hub, ln_span topic, ln_span payload, uint64_t excluded,
 #define TOPIC LN_SPAN("lobby")
 #define OTHER LN_SPAN("garden")
 
-/* A hub with its allocator; with_hub() gives a fresh one, done() insists that everything came back. */
+/* A hub with its allocator; with_hub() gives a fresh one, done() insists that everything came
+ * back. */
 static failing_alloc fa;
 
 static ln_hub *with_hub(void)

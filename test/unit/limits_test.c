@@ -65,12 +65,12 @@ static void a_name_is_found_in_any_case_and_whole_only(void **state)
 static void the_constants_are_the_table(void **state)
 {
     (void)state;
-#define LN_LIMIT(NAME, usual_, least_, most_, UNIT, reason_)                 \
-    {                                                                        \
-        const ln_limit *limit = ln_limit_find(LN_SPAN(#NAME));               \
-        assert_int_equal(limit->usual, LN_DEFAULT_##NAME);                   \
-        assert_int_equal(limit->least, LN_MIN_##NAME);                       \
-        assert_int_equal(limit->most, LN_MAX_##NAME);                        \
+#define LN_LIMIT(NAME, usual_, least_, most_, UNIT, reason_)                                       \
+    {                                                                                              \
+        const ln_limit *limit = ln_limit_find(LN_SPAN(#NAME));                                     \
+        assert_int_equal(limit->usual, LN_DEFAULT_##NAME);                                         \
+        assert_int_equal(limit->least, LN_MIN_##NAME);                                             \
+        assert_int_equal(limit->most, LN_MAX_##NAME);                                              \
     }
 #define LN_FIXED(NAME, value, UNIT, reason)
 #include "limits.def"
@@ -102,7 +102,7 @@ static void the_defaults_fit_each_other(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define LN_LIMIT(NAME, usual, least, most, UNIT, reason) \
+#define LN_LIMIT(NAME, usual, least, most, UNIT, reason)                                           \
     {"a_row_holds_on_both_sides: " #NAME, a_row_holds_on_both_sides, NULL, NULL, #NAME},
 #define LN_FIXED(NAME, value, UNIT, reason)
 #include "limits.def"

@@ -5,8 +5,9 @@
  *     static void work(void *user, size_t n) { ... }
  *     linear_time_assert(work, NULL, 4096);
  *
- * Compares processor time for n and for 16 n, the best of several runs. Linear work takes 16 times as long, quadratic
- * work 256 times; the bound lies between them, so that neither a busy machine nor a sanitizer makes a difference.
+ * Compares processor time for n and for 16 n, the best of several runs. Linear work takes 16 times
+ * as long, quadratic work 256 times; the bound lies between them, so that neither a busy machine
+ * nor a sanitizer makes a difference.
  */
 #ifndef LINEAR_TIME_H
 #define LINEAR_TIME_H

@@ -13,7 +13,8 @@ typedef struct guest {
     ln_link link;
 } guest;
 
-/* The ring's numbers as decimal digits, read forwards; -1 if reading backwards tells something else. */
+/* The ring's numbers as decimal digits, read forwards; -1 if reading backwards tells something
+ * else. */
 static long digits(const ln_link *head)
 {
     long forwards = 0, backwards = 0, unit = 1;

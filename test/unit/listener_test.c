@@ -497,7 +497,8 @@ static uint64_t cpu_ms(void)
            (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
 }
 
-/* Serves until the parent closes the pipe. Before that it gives up one connection for each byte read from it. */
+/* Serves until the parent closes the pipe. Before that it gives up one connection for each byte
+ * read from it. */
 static int serve_without_descriptors(enum ln_io io, int fd, int control, int report)
 {
     static struct door d;
@@ -567,7 +568,8 @@ static void a_full_process_sheds_rests_and_recovers(void **state)
     assert_in_range(facts[2], 40, DRILL_LIMIT - 5);
     assert_in_range(count_reset(clients), facts[1] - 1, facts[1] + 5); /* they know */
 
-    /* A descriptor is freed: the client that is next gets in. The first connections are the child's first, too. */
+    /* A descriptor is freed: the client that is next gets in. The first connections are the child's
+     * first, too. */
     const uint64_t begin_ms = kit_now_ms();
     char byte;
     assert_int_equal(write(control[1], "x", 1), 1);

@@ -145,7 +145,8 @@ static void bytes_that_are_no_utf8_are_shown_one_by_one(void **state)
     assert_string_equal(escaped(LN_SPAN("\x80")), "\\x80");
 }
 
-/* Every code point: a line never holds a control character and is what ASCII readers and UTF-8 readers agree on. */
+/* Every code point: a line never holds a control character and is what ASCII readers and UTF-8
+ * readers agree on. */
 static void no_code_point_breaks_a_line(void **state)
 {
     (void)state;

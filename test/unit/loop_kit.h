@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loop_kit - what the tests of the net floor share: each test once per back end, turning until something holds, and
- * descriptors that are all given back.
+ * loop_kit - what the tests of the net floor share: each test once per back end, turning until
+ * something holds, and descriptors that are all given back.
  *
- *     static void the_promise(void **state) { ln_loop *loop = kit_loop(state); ...; ln_loop_free(loop); }
+ *     static void the_promise(void **state) { ln_loop *loop = kit_loop(state); ...;
+ *     ln_loop_free(loop); }
  *     const struct CMUnitTest tests[] = { KIT_BOTH(the_promise) };
  */
 #ifndef LOOP_KIT_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The loop itself: time, mail, foreign loops, watched descriptors, signals, randomness, its beginning and its end. */
+/* The loop itself: time, mail, foreign loops, watched descriptors, signals, randomness, its
+ * beginning and its end. */
 #include "loop_kit.h"
 
 #include <poll.h>
@@ -284,7 +285,8 @@ static void close_pipe(void)
     close(pipe_fds[1]);
 }
 
-/* What a foreign loop does: waits for the descriptor or the time, then lets the loop have a turn. False: waited in vain. */
+/* What a foreign loop does: waits for the descriptor or the time, then lets the loop have a turn.
+ * False: waited in vain. */
 static bool foreign_turn(ln_loop *loop, int patience_ms)
 {
     struct pollfd poller = {.fd = ln_loop_fd(loop), .events = POLLIN};
@@ -608,7 +610,8 @@ static void a_failing_allocation_leaves_nothing_behind(void **state)
     assert_true(failing_alloc_sweep(one_life, *state) > 5);
 }
 
-/* Automatic choice takes the other back end where memory for the first is missing: any answer, but no leak. */
+/* Automatic choice takes the other back end where memory for the first is missing: any answer, but
+ * no leak. */
 static int one_automatic_life(const ln_allocator *alloc, void *user)
 {
     (void)user;

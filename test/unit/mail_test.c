@@ -110,7 +110,8 @@ static void *write_letters(void *arg)
     return NULL;
 }
 
-/* The reader sleeps unless it is woken up: a letter without a wake-up would be missed, and the test would not end. */
+/* The reader sleeps unless it is woken up: a letter without a wake-up would be missed, and the test
+ * would not end. */
 static void many_writers_lose_nothing_and_each_keeps_its_order(void **state)
 {
     (void)state;

@@ -22,7 +22,8 @@ static void the_extension_decides(void **state)
 static void what_is_not_known_is_bytes(void **state)
 {
     (void)state;
-    static const char *const names[] = {"", "/", "html", "x.", "x.unknown", "/a.html/x", "x.htmlx", "x.ht", "x.html."};
+    static const char *const names[] = {"",          "/",       "html", "x.",     "x.unknown",
+                                        "/a.html/x", "x.htmlx", "x.ht", "x.html."};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_string_equal(ln_media_type(names[i]), "application/octet-stream");

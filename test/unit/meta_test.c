@@ -29,10 +29,15 @@ static void each_type_comes_back(void **state)
     ln_meta *list = NULL;
 
     assert_int_equal(ln_meta_set(&list, "i", integer(INT64_MIN), &ln_alloc_libc), 0);
-    assert_int_equal(ln_meta_set(&list, "r", (ln_value){.type = LN_VALUE_REAL, .as.real = 0.5}, &ln_alloc_libc), 0);
+    assert_int_equal(
+        ln_meta_set(&list, "r", (ln_value){.type = LN_VALUE_REAL, .as.real = 0.5}, &ln_alloc_libc),
+        0);
     assert_int_equal(ln_meta_set(&list, "t", text(copied, 3), &ln_alloc_libc), 0);
     assert_int_equal(ln_meta_set(&list, "e", text(NULL, 0), &ln_alloc_libc), 0);
-    assert_int_equal(ln_meta_set(&list, "p", (ln_value){.type = LN_VALUE_POINTER, .as.pointer = &thing}, &ln_alloc_libc), 0);
+    assert_int_equal(ln_meta_set(&list, "p",
+                                 (ln_value){.type = LN_VALUE_POINTER, .as.pointer = &thing},
+                                 &ln_alloc_libc),
+                     0);
     memset(copied, 'x', sizeof copied);
     assert_true(ln_meta_get(list, "i").as.integer == INT64_MIN);
     assert_true(ln_meta_get(list, "r").as.real == 0.5);
@@ -70,7 +75,8 @@ static void a_value_may_be_set_to_a_part_of_itself(void **state)
 
     assert_int_equal(ln_meta_set(&list, "k", text("abcdef", 6), &ln_alloc_libc), 0);
     const ln_span old = ln_meta_get(list, "k").as.text;
-    assert_int_equal(ln_meta_set(&list, "k", text((const char *)old.data + 2, 3), &ln_alloc_libc), 0);
+    assert_int_equal(ln_meta_set(&list, "k", text((const char *)old.data + 2, 3), &ln_alloc_libc),
+                     0);
     assert_memory_equal(ln_meta_get(list, "k").as.text.data, "cde", 3);
     ln_meta_free(list, &ln_alloc_libc);
 }
@@ -87,12 +93,16 @@ static void number_and_bytes_are_bounded(void **state)
         assert_int_equal(ln_meta_set(&list, key, integer(i), &ln_alloc_libc), 0);
     }
     assert_int_equal(ln_meta_set(&list, "more", integer(1), &ln_alloc_libc), LN_ERR_LIMIT);
-    assert_int_equal(ln_meta_set(&list, "0", integer(1), &ln_alloc_libc), 0); /* replaced, not added */
+    /* replaced, not added */
+    assert_int_equal(ln_meta_set(&list, "0", integer(1), &ln_alloc_libc), 0);
     ln_meta_free(list, &ln_alloc_libc);
 
     list = NULL;
-    assert_int_equal(ln_meta_set(&list, "k", text(bytes, LN_META_BYTES_MAX - 2), &ln_alloc_libc), 0); /* key and NUL */
-    assert_int_equal(ln_meta_set(&list, "k", text(bytes, LN_META_BYTES_MAX - 1), &ln_alloc_libc), LN_ERR_LIMIT);
+    /* key and NUL */
+    assert_int_equal(ln_meta_set(&list, "k", text(bytes, LN_META_BYTES_MAX - 2), &ln_alloc_libc),
+                     0);
+    assert_int_equal(ln_meta_set(&list, "k", text(bytes, LN_META_BYTES_MAX - 1), &ln_alloc_libc),
+                     LN_ERR_LIMIT);
     assert_int_equal(ln_meta_set(&list, "k", text(bytes, SIZE_MAX), &ln_alloc_libc), LN_ERR_LIMIT);
     assert_int_equal(ln_meta_get(list, "k").as.text.size, LN_META_BYTES_MAX - 2); /* as it was */
     assert_int_equal(ln_meta_set(&list, "l", integer(1), &ln_alloc_libc), LN_ERR_LIMIT);
@@ -106,7 +116,9 @@ static void wrong_arguments_are_errors(void **state)
 
     assert_int_equal(ln_meta_set(&list, NULL, integer(1), &ln_alloc_libc), LN_ERR_INVALID);
     assert_int_equal(ln_meta_set(&list, "", integer(1), &ln_alloc_libc), LN_ERR_INVALID);
-    assert_int_equal(ln_meta_set(&list, "k", (ln_value){.type = (enum ln_value_type)5}, &ln_alloc_libc), LN_ERR_INVALID);
+    assert_int_equal(
+        ln_meta_set(&list, "k", (ln_value){.type = (enum ln_value_type)5}, &ln_alloc_libc),
+        LN_ERR_INVALID);
     assert_null(list);
 }
 

@@ -45,7 +45,8 @@ static void every_code_point_is_a_name_unless_control_or_surrogate(void **state)
     }
 }
 
-/* Together with the test above: nothing but the 1,111,998 printable code points is accepted as a single character. */
+/* Together with the test above: nothing but the 1,111,998 printable code points is accepted as a
+ * single character. */
 static void no_other_bytes_are_a_character(void **state)
 {
     (void)state;

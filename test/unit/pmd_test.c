@@ -53,7 +53,8 @@ static const char *answer(const ln_pmd_params *wish, const char *values)
     return text;
 }
 
-/* What the client makes of a response: "S15 C15 s c" (letters: no context takeover), "none" or "!". */
+/* What the client makes of a response: "S15 C15 s c" (letters: no context takeover), "none"
+ * or "!". */
 static const char *judged(const ln_pmd_params *offered, const char *values)
 {
     static char text[32];

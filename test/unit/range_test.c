@@ -15,8 +15,8 @@ static void assert_part(const char *field, uint64_t size, uint64_t first, uint64
     const ln_range_result result = ln_range_parse((ln_span){field, strlen(field)}, size, &r);
 
     if (result != LN_RANGE_PART || r.first != first || r.length != length)
-        fail_msg("%s of %llu: %d, %llu+%llu", field, (unsigned long long)size, result, (unsigned long long)r.first,
-                 (unsigned long long)r.length);
+        fail_msg("%s of %llu: %d, %llu+%llu", field, (unsigned long long)size, result,
+                 (unsigned long long)r.first, (unsigned long long)r.length);
 }
 
 static void assert_result(const char *field, uint64_t size, ln_range_result expected)
@@ -60,9 +60,23 @@ static void what_does_not_exist_is_outside(void **state)
 static void anything_else_means_the_whole(void **state)
 {
     (void)state;
-    static const char *const fields[] = {"",           "bytes",       "bytes=",     "bytes=-",     "bytes=5-2",   "bytes=a-b",
-                                         "bytes=1-2x", "bytes=0-1,3-", "bytes=--1",  "bytes=1",     "lines=0-1",   "bytes=1--2",
-                                         "bytes=+1-2", "bytes= 1-2",  "bytes=-1 ", "bytes=0x1-2", "bytes=18446744073709551616-"};
+    static const char *const fields[] = {"",
+                                         "bytes",
+                                         "bytes=",
+                                         "bytes=-",
+                                         "bytes=5-2",
+                                         "bytes=a-b",
+                                         "bytes=1-2x",
+                                         "bytes=0-1,3-",
+                                         "bytes=--1",
+                                         "bytes=1",
+                                         "lines=0-1",
+                                         "bytes=1--2",
+                                         "bytes=+1-2",
+                                         "bytes= 1-2",
+                                         "bytes=-1 ",
+                                         "bytes=0x1-2",
+                                         "bytes=18446744073709551616-"};
     ln_range r = {77, 78};
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)

@@ -23,8 +23,9 @@ static uint8_t buffer[BUFFER + 1];
 
 int raw_connect(int port)
 {
-    const struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     assert_true(fd >= 0);
@@ -118,10 +119,11 @@ const char *raw_upgrade(int fd, const char *path, const char *lines)
 {
     char head[2048];
 
-    const int n = snprintf(head, sizeof head,
-                           "GET %s HTTP/1.1\r\nHost: test.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
-                           path, lines);
+    const int n = snprintf(
+        head, sizeof head,
+        "GET %s HTTP/1.1\r\nHost: test.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+        path, lines);
     raw_send(fd, head, (size_t)n);
     return raw_read_until(fd, "\r\n\r\n");
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * raw_client - a blocking client made of system calls, for tests of the whole server: says exactly what it is told to and
- * returns exactly what comes. Every wait ends after five seconds with a failed assertion.
+ * raw_client - a blocking client made of system calls, for tests of the whole server: says exactly
+ * what it is told to and returns exactly what comes. Every wait ends after five seconds with a
+ * failed assertion.
  */
 #ifndef RAW_CLIENT_H
 #define RAW_CLIENT_H
@@ -18,16 +19,19 @@ void raw_close(int fd);
 void raw_send(int fd, const void *bytes, size_t n);
 void raw_say(int fd, const char *text);
 
-/* Reads until `text` has come, or the end of the stream; NUL-terminated, static until the next call. */
+/* Reads until `text` has come, or the end of the stream; NUL-terminated, static until the next
+ * call. */
 const char *raw_read_until(int fd, const char *text);
 
-/* Reads until the peer ends the connection. Its length in *n if wanted. True if it ended with FIN, false with RST. */
+/* Reads until the peer ends the connection. Its length in *n if wanted. True if it ended with FIN,
+ * false with RST. */
 const char *raw_read_all(int fd, size_t *n, bool *is_fin);
 
 /* True if the peer ends the connection within `ms`, whatever else it sends. */
 bool raw_ends_within(int fd, int ms);
 
-/* Upgrades at `path` with these further header lines ("" or "X: y\r\n"). The response's head, as raw_read_until(). */
+/* Upgrades at `path` with these further header lines ("" or "X: y\r\n"). The response's head, as
+ * raw_read_until(). */
 const char *raw_upgrade(int fd, const char *path, const char *lines);
 
 /* Sends a masked frame. */

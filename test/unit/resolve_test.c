@@ -2,7 +2,8 @@
 /*
  * The system's look-up is replaced by the one below: names say how they are answered.
  *
- *     slow.test   waits for the gate      many.test   twenty addresses      none.test   no such name
+ *     slow.test   waits for the gate      many.test   twenty addresses      none.test   no such
+ *                                                                                       name
  *     unix.test   nothing we can use      other names ending in .test: 192.0.2.1
  */
 /* back end: any */

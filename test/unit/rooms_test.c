@@ -174,7 +174,8 @@ static void what_one_says_everybody_in_the_room_gets(void **state)
 static void a_client_without_a_room_goes_to_the_default(void **state)
 {
     world *const w = *state;
-    const int a = enter(w, "/plain"), b = enter(w, "/plain?room="), c = enter(w, "/plain?room=default");
+    const int a = enter(w, "/plain"), b = enter(w, "/plain?room="),
+              c = enter(w, "/plain?room=default");
     const int d = enter(w, "/rooms"), e = enter(w, "/rooms?room=lobby");
 
     wait_for_count(w, LN_SPAN("default"), 3);
@@ -195,8 +196,10 @@ static void room_names_are_checked(void **state)
 {
     world *const w = *state;
     char target[300] = "/rooms?room=";
-    static const char *const bad[] = {"a%20b", "a+b", "%C3%A4", "a/b", "%00", "a%00b", "$linnet.x", "%zz", "a%2Fb", "a,b"};
-    static const char json[] = "{\"error\":{\"code\":\"WEBSOCKET_INVALID_ROOM\",\"message\":\"invalid websocket room\"}}\n";
+    static const char *const bad[] = {"a%20b", "a+b",       "%C3%A4", "a/b",   "%00",
+                                      "a%00b", "$linnet.x", "%zz",    "a%2Fb", "a,b"};
+    static const char json[] = "{\"error\":{\"code\":\"WEBSOCKET_INVALID_ROOM\",\"message\":"
+                               "\"invalid websocket room\"}}\n";
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         strcpy(target + 12, bad[i]);
@@ -262,7 +265,8 @@ static void who_asks_gets_the_room_and_then_what_changes(void **state)
     const int a = enter(w, "/rooms?room=r&name=Ann&presence=1");
     const char *news = read_news(a); /* the room as it was told last: nobody yet */
     assert_int_equal(number_in(news, "\"count\":"), 0);
-    snprintf(expected, sizeof expected, "{\"type\":\"presence\",\"room\":\"r\",\"version\":%llu,\"count\":0,\"members\":[]}",
+    snprintf(expected, sizeof expected,
+             "{\"type\":\"presence\",\"room\":\"r\",\"version\":%llu,\"count\":0,\"members\":[]}",
              (unsigned long long)number_in(news, "\"version\":"));
     assert_string_equal(news, expected);
 
@@ -271,7 +275,8 @@ static void who_asks_gets_the_room_and_then_what_changes(void **state)
     snprintf(expected, sizeof expected,
              "{\"type\":\"presence\",\"room\":\"r\",\"version\":%llu,\"since\":%llu,\"count\":1,"
              "\"joined\":[{\"id\":\"%s\",\"name\":\"Ann\"}],\"left\":[]}",
-             (unsigned long long)number_in(first, "\"version\":"), (unsigned long long)number_in(first, "\"since\":"), ann);
+             (unsigned long long)number_in(first, "\"version\":"),
+             (unsigned long long)number_in(first, "\"since\":"), ann);
     assert_string_equal(first, expected);
     assert_int_equal(number_in(first, "\"since\":"), number_in(news, "\"version\":"));
 
@@ -298,7 +303,8 @@ static void who_asks_gets_the_room_and_then_what_changes(void **state)
 
     raw_close(b);
     const char *const fourth = read_news(a);
-    snprintf(expected, sizeof expected, "\"since\":%llu,\"count\":2,\"joined\":[],\"left\":[\"%s\"]}",
+    snprintf(expected, sizeof expected,
+             "\"since\":%llu,\"count\":2,\"joined\":[],\"left\":[\"%s\"]}",
              (unsigned long long)number_in(third, "\"version\":"), bob);
     assert_non_null(strstr(fourth, expected));
     assert_string_equal(read_news(c), fourth);
@@ -347,7 +353,8 @@ static void coming_and_going_within_the_interval_is_not_told(void **state)
     for (int i = 0; i < 10; i++) {
         raw_close(enter(w, "/rooms?room=r&name=brief"));
         wait_for_count(w, LN_SPAN("r"), 1);
-        if (!is_silent(watcher, QUIET_MS)) { /* it straddled a flush: coming and going, and each once */
+        /* it straddled a flush: coming and going, and each once */
+        if (!is_silent(watcher, QUIET_MS)) {
             const char *const came = read_news(watcher);
             const char *const went = read_news(watcher);
             assert_non_null(strstr(came, "\"count\":2,\"joined\":[{"));

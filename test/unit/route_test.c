@@ -82,7 +82,8 @@ static void upgrades_and_requests_are_kept_apart(void **state)
 static void bad_paths_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "x", " /x", "/a b", "/a?b", "/a#b", "/a%20b", "/a\\b", "/a\tb", "/\xc3\xa4", "/\x7f"};
+    static const char *const bad[] = {"",       "x",     " /x",   "/a b",      "/a?b", "/a#b",
+                                      "/a%20b", "/a\\b", "/a\tb", "/\xc3\xa4", "/\x7f"};
     char path[LN_ROUTE_PATH_MAX_BYTES + 2];
 
     ln_routes_init(&table, &ln_alloc_libc);
@@ -121,7 +122,8 @@ static int one_life(const ln_allocator *alloc, void *user)
     ln_routes_init(&table, alloc);
     int rc = ln_routes_add(&table, LN_ROUTE_WS, "/x", &route);
     if (rc == 0)
-        rc = ln_plan_init(&route->plan, NULL, &(ln_ws_options){.subprotocols = "v1", .origins = "*"}, alloc);
+        rc = ln_plan_init(&route->plan, NULL,
+                          &(ln_ws_options){.subprotocols = "v1", .origins = "*"}, alloc);
     ln_routes_fini(&table);
     return rc;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the limits of src/limits.def do to a peer of a running server, each from both sides: the last that is allowed,
- * and the first that is not. Times are small ones, set by options; what the codecs bound is in their own tests too.
+ * What the limits of src/limits.def do to a peer of a running server, each from both sides: the
+ * last that is allowed, and the first that is not. Times are small ones, set by options; what the
+ * codecs bound is in their own tests too.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -125,7 +126,9 @@ static void remember(ln_conn *c, place *p)
         assert_int_equal(ln_conn_set(c, key, (ln_value){.type = LN_VALUE_NONE}), 0);
     }
     size_t size = sizeof text;
-    while (size > 0 && ln_conn_set(c, "t", (ln_value){.type = LN_VALUE_TEXT, .as.text = {text, size}}) == LN_ERR_LIMIT)
+    while (size > 0 &&
+           ln_conn_set(c, "t", (ln_value){.type = LN_VALUE_TEXT, .as.text = {text, size}}) ==
+               LN_ERR_LIMIT)
         size--;
     atomic_store(&p->queued, size);
 }
@@ -168,8 +171,11 @@ static void on_get(ln_request *request, void *user)
 static place *begin_with(ln_server_options server, const ln_ws_options *ws)
 {
     place *p = calloc(1, sizeof *p);
-    const ln_ws_handlers handlers = {
-        .on_open = on_open, .on_message = on_message, .on_drain = on_drain, .on_close = on_close, .user = p};
+    const ln_ws_handlers handlers = {.on_open = on_open,
+                                     .on_message = on_message,
+                                     .on_drain = on_drain,
+                                     .on_close = on_close,
+                                     .user = p};
     server.log = quiet;
     p->server = ln_server_new(&server);
     assert_non_null(p->server);
@@ -276,7 +282,8 @@ static void fragments_are_bounded(void **state)
 static void heads_and_bodies_of_requests_are_bounded(void **state)
 {
     (void)state;
-    place *p = begin_with((ln_server_options){.request_header_max_bytes = 300, .request_body_max_bytes = 10}, NULL);
+    place *p = begin_with(
+        (ln_server_options){.request_header_max_bytes = 300, .request_body_max_bytes = 10}, NULL);
     char request[512];
     for (int over = 0; over < 2; over++) {
         const int fd = raw_connect(p->port);
@@ -289,8 +296,9 @@ static void heads_and_bodies_of_requests_are_bounded(void **state)
     }
     for (int over = 0; over < 2; over++) {
         const int fd = raw_connect(p->port);
-        const int n = snprintf(request, sizeof request,
-                               "POST /get HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n01234567890", 10 + over);
+        const int n = snprintf(
+            request, sizeof request,
+            "POST /get HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n01234567890", 10 + over);
         raw_send(fd, request, (size_t)n - 1 + (size_t)over);
         assert_non_null(strstr(raw_read_until(fd, "\r\n\r\n"), over ? " 413 " : " 200 "));
         raw_close(fd);
@@ -306,7 +314,8 @@ static void short_messages_are_not_compressed(void **state)
     uint8_t bytes[100];
     memset(bytes, 'e', sizeof bytes);
     assert_non_null(
-        strstr(raw_upgrade(fd, "/x", "Sec-WebSocket-Extensions: permessage-deflate\r\n"), "permessage-deflate"));
+        strstr(raw_upgrade(fd, "/x", "Sec-WebSocket-Extensions: permessage-deflate\r\n"),
+               "permessage-deflate"));
     raw_send_frame(fd, 0x81, bytes, 99);
     assert_int_equal(raw_read_frame(fd).first, 0x81);
     raw_send_frame(fd, 0x81, bytes, 100);
@@ -453,8 +462,8 @@ static void high_water_is_told_and_low_water_once(void **state)
 {
     (void)state;
     /* More than the system's own buffers take, so that it cannot fall below low water unread. */
-    place *p =
-        begin(&(ln_ws_options){.queue_max_bytes = 30000000, .high_water_bytes = 15000000, .low_water_bytes = 1000});
+    place *p = begin(&(ln_ws_options){
+        .queue_max_bytes = 30000000, .high_water_bytes = 15000000, .low_water_bytes = 1000});
     const int fd = enter(p, "");
     raw_send_text(fd, "f");
     while (atomic_load(&p->refusal) == 0)
@@ -487,7 +496,8 @@ static void what_other_threads_post_is_bounded(void **state)
     }
     atomic_store(&p->is_held, false);
     assert_int_equal(rc, LN_ERR_WOULD_EXCEED);
-    assert_in_range(count, LN_DEFAULT_MAIL_PENDING_BYTES / LETTER - 1, LN_DEFAULT_MAIL_PENDING_BYTES / LETTER);
+    assert_in_range(count, LN_DEFAULT_MAIL_PENDING_BYTES / LETTER - 1,
+                    LN_DEFAULT_MAIL_PENDING_BYTES / LETTER);
     for (int i = 0; i < count; i++)
         assert_int_equal(raw_read_frame(fd).size, LETTER);
     /* The account is settled: there is room again. */
@@ -573,7 +583,8 @@ static void a_peer_that_does_not_answer_a_close_is_left(void **state)
 static void a_stop_waits_for_goodbyes_and_not_for_ever(void **state)
 {
     (void)state;
-    place *p = begin_with((ln_server_options){.drain_ms = 2 * SOON_MS}, &(ln_ws_options){.close_wait_ms = LATE_MS});
+    place *p = begin_with((ln_server_options){.drain_ms = 2 * SOON_MS},
+                          &(ln_ws_options){.close_wait_ms = LATE_MS});
     const int fd = enter(p, "");
     const int64_t since_ms = clock_ms();
     ln_server_stop(p->server);

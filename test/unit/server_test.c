@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server as a peer sees it, over real sockets: HTTP, upgrades, messages, endings. Runs with both back ends.
+ * The server as a peer sees it, over real sockets: HTTP, upgrades, messages, endings. Runs with
+ * both back ends.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -135,7 +136,8 @@ static void on_hello(ln_request *r, void *user)
     if (ln_request_param(r, "name", name, sizeof name) < 0)
         strcpy(name, "nobody");
     ln_request_add_header(r, "X-Extra", LN_SPAN("1"));
-    assert_int_equal(ln_request_add_header(r, "X-Bad", LN_SPAN("a\r\nSet-Cookie: x")), LN_ERR_INVALID);
+    assert_int_equal(ln_request_add_header(r, "X-Bad", LN_SPAN("a\r\nSet-Cookie: x")),
+                     LN_ERR_INVALID);
     ln_request_reply(r, 200, "text/plain", (ln_span){name, strlen(name)});
     assert_int_equal(ln_request_reply(r, 200, NULL, LN_SPAN("")), LN_ERR_STATE);
 }
@@ -190,12 +192,17 @@ static int set_up(void **state)
     const ln_server_options options = {.io = back_end, .log = quiet, .drain_ms = 2000};
     w->server = ln_server_new(&options);
     seen *const s = &w->seen;
-    const ln_ws_handlers echoes = {
-        .on_request = on_request, .on_open = on_open, .on_message = echo, .on_close = on_close, .user = s};
+    const ln_ws_handlers echoes = {.on_request = on_request,
+                                   .on_open = on_open,
+                                   .on_message = echo,
+                                   .on_close = on_close,
+                                   .user = s};
     const ln_ws_handlers bursts = {.on_message = on_burst, .on_close = on_close, .user = s};
     const ln_ws_handlers pieces = {.on_chunk = on_piece, .on_close = on_close, .user = s};
-    const ln_ws_handlers later = {.on_request = on_later, .on_open = on_open, .on_message = echo, .user = s};
-    const ln_ws_options small = {.message_max_bytes = 1000, .subprotocols = "v2, v1", .close_wait_ms = 300};
+    const ln_ws_handlers later = {
+        .on_request = on_later, .on_open = on_open, .on_message = echo, .user = s};
+    const ln_ws_options small = {
+        .message_max_bytes = 1000, .subprotocols = "v2, v1", .close_wait_ms = 300};
     const ln_ws_options quick = {.ping_interval_ms = 60, .pong_wait_ms = 60, .close_wait_ms = 300};
     const ln_ws_options open_to_all = {.origins = "https://good.example", .deflate = true};
     assert_int_equal(ln_server_ws(w->server, "/echo", &echoes, NULL), 0);
@@ -255,7 +262,8 @@ static void assert_status(const char *answer, int status)
         fail_msg("wanted %d, got: %.200s", status, answer);
 }
 
-#define GET(target, lines) "GET " target " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" lines "\r\n"
+#define GET(target, lines)                                                                         \
+    "GET " target " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" lines "\r\n"
 
 /* ---- HTTP ---- */
 
@@ -274,9 +282,12 @@ static void kept_alive_connections_answer_pipelined_requests_in_order(void **sta
     const world *const w = *state;
     const int fd = raw_connect(w->port);
 
-    raw_say(fd, "GET /hello?name=one HTTP/1.1\r\nHost: h\r\n\r\nGET /hello?name=two HTTP/1.1\r\nHost: h\r\n\r\n"
-                "POST /post HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-                "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+    raw_say(
+        fd,
+        "GET /hello?name=one HTTP/1.1\r\nHost: h\r\n\r\nGET /hello?name=two HTTP/1.1\r\nHost: "
+        "h\r\n\r\n"
+        "POST /post HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
     const char *const all = raw_read_all(fd, NULL, NULL);
     const char *const one = strstr(all, "one");
     const char *const two = one == NULL ? NULL : strstr(one, "two");
@@ -299,12 +310,15 @@ static void a_request_may_come_byte_by_byte(void **state)
 
 static void bad_requests_get_their_status_and_the_end(void **state)
 {
-    assert_status(ask(*state, "GET / HTTP/1.1\r\n\r\n"), 400);                         /* no Host */
+    assert_status(ask(*state, "GET / HTTP/1.1\r\n\r\n"), 400); /* no Host */
     assert_status(ask(*state, "GET / HTTP/2.7\r\nHost: h\r\n\r\n"), 505);
-    assert_status(ask(*state, "GET / HTTP/1.1\r\nHost : h\r\n\r\n"), 400);              /* blank before the colon */
-    assert_status(ask(*state, "POST /post HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    /* blank before the colon */
+    assert_status(ask(*state, "GET / HTTP/1.1\r\nHost : h\r\n\r\n"), 400);
+    assert_status(ask(*state, "POST /post HTTP/1.1\r\nHost: h\r\nContent-Length: "
+                              "1\r\nTransfer-Encoding: chunked\r\n\r\n"),
                   400);
-    assert_status(ask(*state, "POST /post HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n"), 413);
+    assert_status(ask(*state, "POST /post HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n"),
+                  413);
     assert_status(ask(*state, GET("/%2e%2e/%2fetc/passwd", "")), 400);
     assert_status(ask(*state, GET("/nowhere", "")), 404);
     assert_status(ask(*state, GET("/echo", "")), 426); /* a WebSocket's path without an upgrade */
@@ -313,7 +327,8 @@ static void bad_requests_get_their_status_and_the_end(void **state)
 
 static void head_gets_the_same_head_and_no_body(void **state)
 {
-    const char *const answer = ask(*state, "HEAD /hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    const char *const answer =
+        ask(*state, "HEAD /hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     assert_status(answer, 200);
     assert_non_null(strstr(answer, "Content-Length: 6\r\n"));
     assert_string_equal(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
@@ -333,8 +348,10 @@ static void files_are_served_with_type_range_and_etag(void **state)
     assert_non_null(tag);
     assert_int_equal(sscanf(tag, "\r\nETag: %63s", etag), 1);
 
-    snprintf(again, sizeof again, "GET /files/a.txt HTTP/1.1\r\nHost: h\r\nConnection: close\r\nIf-None-Match: %s\r\n\r\n",
-             etag);
+    snprintf(
+        again, sizeof again,
+        "GET /files/a.txt HTTP/1.1\r\nHost: h\r\nConnection: close\r\nIf-None-Match: %s\r\n\r\n",
+        etag);
     answer = ask(*state, again);
     assert_status(answer, 304);
     assert_string_equal(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
@@ -342,9 +359,11 @@ static void files_are_served_with_type_range_and_etag(void **state)
     assert_status(answer, 206);
     assert_non_null(strstr(answer, "Content-Range: bytes 2-4/10\r\n"));
     assert_string_equal(strstr(answer, "\r\n\r\n"), "\r\n\r\n234");
-    assert_string_equal(strstr(ask(*state, GET("/files/a.txt", "Range: bytes=-3\r\n")), "\r\n\r\n"), "\r\n\r\n789");
+    assert_string_equal(strstr(ask(*state, GET("/files/a.txt", "Range: bytes=-3\r\n")), "\r\n\r\n"),
+                        "\r\n\r\n789");
     assert_status(ask(*state, GET("/files/a.txt", "Range: bytes=10-\r\n")), 416);
-    assert_status(ask(*state, "DELETE /files/a.txt HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), 405);
+    assert_status(
+        ask(*state, "DELETE /files/a.txt HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), 405);
 }
 
 static void folders_lead_to_their_index(void **state)
@@ -373,9 +392,10 @@ static void an_upgrade_answers_exactly(void **state)
     const world *const w = *state;
     const int fd = raw_connect(w->port);
 
-    assert_string_equal(raw_upgrade(fd, "/echo", ""),
-                        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX-Room: 7\r\n\r\n");
+    assert_string_equal(
+        raw_upgrade(fd, "/echo", ""),
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX-Room: 7\r\n\r\n");
     raw_close(fd);
 }
 
@@ -387,24 +407,34 @@ static void refusals_name_the_reason_and_end_the_connection(void **state)
         int status;
     } rows[] = {
         {"GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 12\r\n\r\n", 426},
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 12\r\n\r\n",
+         426},
         {"GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-         "Sec-WebSocket-Version: 13\r\n\r\n", 400},
+         "Sec-WebSocket-Version: 13\r\n\r\n",
+         400},
         {"GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
-         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", 426},
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+         426},
         {"POST /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", 405},
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+         405},
         {"GET /none HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", 404},
-        {"GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Refuse: 1\r\n"
-         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", 401},
-        {"GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: http://evil.example\r\n"
-         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", 403},
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+         404},
+        {"GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Refuse: "
+         "1\r\n"
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+         401},
+        {"GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: "
+         "http://evil.example\r\n"
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+         403},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char both[1024];
         /* What follows a refused upgrade is never read as HTTP. */
-        snprintf(both, sizeof both, "%sGET /hello?name=smuggled HTTP/1.1\r\nHost: h\r\n\r\n", rows[i].request);
+        snprintf(both, sizeof both, "%sGET /hello?name=smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
+                 rows[i].request);
         const char *const answer = ask(w, both);
         assert_status(answer, rows[i].status);
         assert_null(strstr(answer, "smuggled"));
@@ -423,7 +453,8 @@ static void origins_are_compared_whole(void **state)
     assert_status(raw_upgrade(fd, "/origin", "Origin: http://good.example\r\n"), 403);
     raw_close(fd);
     fd = raw_connect(w->port);
-    assert_status(raw_upgrade(fd, "/echo", "Origin: http://test.example\r\n"), 101); /* the same as Host */
+    /* the same as Host */
+    assert_status(raw_upgrade(fd, "/echo", "Origin: http://test.example\r\n"), 101);
     raw_close(fd);
 }
 
@@ -441,12 +472,14 @@ static void frames_in_the_segment_of_the_upgrade_are_messages(void **state)
     const world *const w = *state;
     const int fd = raw_connect(w->port);
 
-    raw_send(fd,
-             "GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-             "\x81\x82\0\0\0\0hi",
-             sizeof "GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n" - 1 + 8);
+    raw_send(
+        fd,
+        "GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        "\x81\x82\0\0\0\0hi",
+        sizeof "GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n" -
+            1 + 8);
     assert_status(raw_read_until(fd, "\r\n\r\n"), 101);
     const raw_frame f = raw_read_frame(fd);
     assert_int_equal(f.first, 0x81);
@@ -580,11 +613,11 @@ static void violations_get_their_code_and_are_counted(void **state)
         size_t n;
         int code;
     } rows[] = {
-        {"\x81\x01x", 3, 1002},                      /* not masked */
-        {"\x81\x81\0\0\0\0\xff", 7, 1007},           /* not UTF-8 */
-        {"\x82\xfe\x03\xe9\0\0\0\0", 8, 1009},       /* 1001 bytes, 1000 allowed */
-        {"\x80\x80\0\0\0\0", 6, 1002},               /* continuation of nothing */
-        {"\xc1\x80\0\0\0\0", 6, 1002},               /* RSV1 without an extension */
+        {"\x81\x01x", 3, 1002},                /* not masked */
+        {"\x81\x81\0\0\0\0\xff", 7, 1007},     /* not UTF-8 */
+        {"\x82\xfe\x03\xe9\0\0\0\0", 8, 1009}, /* 1001 bytes, 1000 allowed */
+        {"\x80\x80\0\0\0\0", 6, 1002},         /* continuation of nothing */
+        {"\xc1\x80\0\0\0\0", 6, 1002},         /* RSV1 without an extension */
     };
     const int count = sizeof rows / sizeof rows[0];
     for (int i = 0; i < count; i++) {
@@ -732,7 +765,8 @@ static void wrong_options_and_addresses_are_errors(void **state)
     assert_int_equal(ln_server_ws(server, "no-slash", NULL, NULL), LN_ERR_INVALID);
     assert_int_equal(ln_server_ws(server, "/x", NULL, &tiny), LN_ERR_INVALID);
     assert_int_equal(ln_server_ws(server, "/x", &both, NULL), LN_ERR_INVALID);
-    assert_int_equal(ln_server_ws(server, "/x", NULL, NULL), 0); /* the failures left nothing behind */
+    /* the failures left nothing behind */
+    assert_int_equal(ln_server_ws(server, "/x", NULL, NULL), 0);
     assert_int_equal(ln_server_files(server, "/f/", "/no/such/folder"), LN_ERR_NOT_FOUND);
     assert_int_equal(ln_server_listen(server, "nonsense"), LN_ERR_ADDRESS);
     assert_int_equal(ln_server_listen(server, "127.0.0.1:0"), 0);

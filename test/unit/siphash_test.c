@@ -12,7 +12,8 @@
 /* Seed bytes 00 01 .. 0f, as two little-endian words. */
 static const uint64_t seed[2] = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
 
-/* Of the bytes 00 01 02 .., as many as the index: what the authors' reference prints with one and three rounds. */
+/* Of the bytes 00 01 02 .., as many as the index: what the authors' reference prints with one and
+ * three rounds. */
 static const uint64_t published[] = {
     UINT64_C(0xabac0158050fc4dc), UINT64_C(0xc9f49bf37d57ca93), UINT64_C(0x82cb9b024dc7d44d),
     UINT64_C(0x8bf80ab8e7ddf7fb), UINT64_C(0xcf75576088d38328), UINT64_C(0xdef9d52f49533b67),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Options of an endpoint: each row of src/limits.def that belongs to ln_ws_options, at its ends and one beyond. */
+/* Options of an endpoint: each row of src/limits.def that belongs to ln_ws_options, at its ends and
+ * one beyond. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,21 +19,18 @@ typedef struct row {
     size_t offset;
 } row;
 
-#define ROW(NAME, member) {NAME, offsetof(ln_ws_options, member)}
+#define ROW(NAME, member)                                                                          \
+    {                                                                                              \
+        NAME, offsetof(ln_ws_options, member)                                                      \
+    }
 
 static const row rows[] = {
-    ROW("MESSAGE_MAX_BYTES", message_max_bytes),
-    ROW("FRAME_MAX_BYTES", frame_max_bytes),
-    ROW("FRAGMENTS_MAX", fragments_max),
-    ROW("CONTROL_PER_SECOND", control_per_second),
-    ROW("HANDSHAKE_MS", handshake_ms),
-    ROW("PING_INTERVAL_MS", ping_interval_ms),
-    ROW("PONG_WAIT_MS", pong_wait_ms),
-    ROW("IDLE_MS", idle_ms),
-    ROW("CLOSE_WAIT_MS", close_wait_ms),
-    ROW("QUEUE_MAX_BYTES", queue_max_bytes),
-    ROW("HIGH_WATER_BYTES", high_water_bytes),
-    ROW("LOW_WATER_BYTES", low_water_bytes),
+    ROW("MESSAGE_MAX_BYTES", message_max_bytes), ROW("FRAME_MAX_BYTES", frame_max_bytes),
+    ROW("FRAGMENTS_MAX", fragments_max),         ROW("CONTROL_PER_SECOND", control_per_second),
+    ROW("HANDSHAKE_MS", handshake_ms),           ROW("PING_INTERVAL_MS", ping_interval_ms),
+    ROW("PONG_WAIT_MS", pong_wait_ms),           ROW("IDLE_MS", idle_ms),
+    ROW("CLOSE_WAIT_MS", close_wait_ms),         ROW("QUEUE_MAX_BYTES", queue_max_bytes),
+    ROW("HIGH_WATER_BYTES", high_water_bytes),   ROW("LOW_WATER_BYTES", low_water_bytes),
     ROW("DEFLATE_MIN_BYTES", deflate_min_bytes),
 };
 
@@ -58,7 +56,8 @@ static uint32_t *member(const row *r, ln_ws_options *o)
 /* What becomes of `asked` in this row; the waters are such that no other row stands in its way. */
 static int try(const row *r, uint32_t asked, uint32_t *value)
 {
-    ln_ws_options o = {.queue_max_bytes = 2147483647, .high_water_bytes = 2147483647, .low_water_bytes = LN_OFF};
+    ln_ws_options o = {
+        .queue_max_bytes = 2147483647, .high_water_bytes = 2147483647, .low_water_bytes = LN_OFF};
     if (r->offset == offsetof(ln_ws_options, queue_max_bytes))
         o = (ln_ws_options){0};
     *member(r, &o) = asked;
@@ -117,7 +116,8 @@ static void defaults_follow_what_was_set(void **state)
     assert_int_equal(o.low_water_bytes, 0);
     assert_int_equal(settle((ln_ws_options){.high_water_bytes = 8000}, &o), 0);
     assert_int_equal(o.low_water_bytes, 2000);
-    assert_int_equal(settle((ln_ws_options){.queue_max_bytes = 4000, .low_water_bytes = 3000}, &o), 0);
+    assert_int_equal(settle((ln_ws_options){.queue_max_bytes = 4000, .low_water_bytes = 3000}, &o),
+                     0);
     assert_int_equal(o.high_water_bytes, 4000);
 }
 
@@ -129,9 +129,12 @@ static void contradictions_are_errors(void **state)
                                  .on_chunk = (void (*)(ln_conn *, const ln_message *, void *))1};
     ln_plan plan;
 
-    assert_int_equal(settle((ln_ws_options){.queue_max_bytes = 100, .high_water_bytes = 101}, &o), LN_ERR_INVALID);
-    assert_int_equal(settle((ln_ws_options){.high_water_bytes = 100, .low_water_bytes = 101}, &o), LN_ERR_INVALID);
-    assert_int_equal(settle((ln_ws_options){.queue_max_bytes = 100, .low_water_bytes = 101}, &o), LN_ERR_INVALID);
+    assert_int_equal(settle((ln_ws_options){.queue_max_bytes = 100, .high_water_bytes = 101}, &o),
+                     LN_ERR_INVALID);
+    assert_int_equal(settle((ln_ws_options){.high_water_bytes = 100, .low_water_bytes = 101}, &o),
+                     LN_ERR_INVALID);
+    assert_int_equal(settle((ln_ws_options){.queue_max_bytes = 100, .low_water_bytes = 101}, &o),
+                     LN_ERR_INVALID);
     assert_int_equal(settle((ln_ws_options){.overflow = (enum ln_overflow)4}, &o), LN_ERR_INVALID);
     assert_int_equal(settle((ln_ws_options){.subprotocols = "a b"}, &o), LN_ERR_INVALID);
     assert_int_equal(settle((ln_ws_options){.subprotocols = "a,,b"}, &o), LN_ERR_INVALID);

@@ -414,7 +414,8 @@ static void corking_from_inside_on_flush_comes_in_the_next_turn_without_sleep(vo
     e.cork_more = 5;
     ln_sock_cork(&e.sock);
     for (unsigned turns = 1; turns <= 6; turns++) {
-        /* For ever, if the loop slept: the sixth turn has no more corked socks, and gets a limit. */
+        /* For ever, if the loop slept: the sixth turn has no more corked socks, and gets a
+         * limit. */
         assert_int_equal(ln_loop_turn(loop, turns < 6 ? -1 : 1), 0);
         assert_int_equal(e.flushes, turns);
     }
@@ -432,7 +433,8 @@ static void socks_are_flushed_in_the_order_they_were_corked(void **state)
         kit_pair(fds[i]);
         open_end(&e[i], loop, fds[i][0]);
     }
-    /* Each closes when flushed: on_closed tells whether it was there. The second is closed by the first. */
+    /* Each closes when flushed: on_closed tells whether it was there. The second is closed by the
+     * first. */
     ln_sock_cork(&e[2].sock);
     ln_sock_cork(&e[0].sock);
     ln_sock_cork(&e[1].sock);
@@ -482,7 +484,8 @@ static void expect_sent_while_the_loop_sleeps(struct end *e)
     assert_false(ln_sock_is_sending(&e->sock));
 }
 
-/* The first part is on its way, quietly, when the second is queued: the loop must not sleep on that. */
+/* The first part is on its way, quietly, when the second is queued: the loop must not sleep on
+ * that. */
 static void a_corked_sock_is_not_quiet(void **state)
 {
     ln_loop *const loop = kit_loop(state);
@@ -541,7 +544,8 @@ static void a_paused_sock_receives_nothing_and_loses_nothing(void **state)
     ln_loop_free(loop);
 }
 
-/* A burst of several buffers is in the system when the first of them makes the owner pause, each time. */
+/* A burst of several buffers is in the system when the first of them makes the owner pause, each
+ * time. */
 static void pausing_in_the_middle_of_a_burst_keeps_the_order(void **state)
 {
     ln_loop *const loop = kit_loop(state);
@@ -1092,7 +1096,8 @@ static void the_end_in_the_middle_of_a_lent_message_is_told(void **state)
 
 /* The same for both */
 
-/* What happened, in an order and words that do not depend on how the bytes were cut or when sends completed. */
+/* What happened, in an order and words that do not depend on how the bytes were cut or when sends
+ * completed. */
 static void scenario(enum ln_io io, int number, char *log, size_t size)
 {
     kit_state s = {.io = io};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * splits - one input, fed to a parser in every way that matters: whole, byte by byte, and cut in two at every place.
+ * splits - one input, fed to a parser in every way that matters: whole, byte by byte, and cut in
+ * two at every place.
  *
  *     static void run(void *user, splits_feeder *feeder, splits_text *outcome)
  *     {
@@ -11,8 +12,9 @@
  *     }
  *     assert_string_equal(splits_run(run, NULL, bytes, n), "what is to come of it");
  *
- * Each piece ends at a page that may not be touched, and is overwritten by the next one: a parser that reads too far
- * crashes, one that keeps a pointer too long says something else. All runs must say the same.
+ * Each piece ends at a page that may not be touched, and is overwritten by the next one: a parser
+ * that reads too far crashes, one that keeps a pointer too long says something else. All runs must
+ * say the same.
  */
 #ifndef SPLITS_H
 #define SPLITS_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_certs - certificates for tests, made on the spot: an authority, leaves for any names and dates, files of them.
+ * test_certs - certificates for tests, made on the spot: an authority, leaves for any names and
+ * dates, files of them.
  *
  * Keys are P-256 unless a leaf asks for RSA. Whatever fails here fails the test.
  */
@@ -33,7 +34,8 @@ void test_cert_fini(test_cert *cert);
 const char *test_certs_folder(void);
 void test_certs_remove(void);
 
-/* Each writes a file of that name into the folder, over the one that was there. Its path: borrowed until the removal. */
+/* Each writes a file of that name into the folder, over the one that was there. Its path: borrowed
+ * until the removal. */
 const char *test_certs_path(const char *file);
 /* The leaf and the authorities between it and the root. */
 const char *test_cert_write_chain(const test_cert *cert, const char *file);

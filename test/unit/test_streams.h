@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_streams - two ends of a connection on one loop, each counting what it is told, for tests of streams.
+ * test_streams - two ends of a connection on one loop, each counting what it is told, for tests of
+ * streams.
  *
- * What an end sends and receives is a pattern: byte number i of a direction is test_byte(i), so that a lost, doubled or
- * moved byte is found where it happens.
+ * What an end sends and receives is a pattern: byte number i of a direction is test_byte(i), so
+ * that a lost, doubled or moved byte is found where it happens.
  */
 #ifndef TEST_STREAMS_H
 #define TEST_STREAMS_H
@@ -202,8 +203,8 @@ static inline void test_rest(ln_loop *loop)
 }
 
 /*
- * Carries up to `n` bytes from `from` to `to`, both non-blocking; a FIN too. Returns what it carried, 0 for nothing or
- * FIN, -1 when one end is broken.
+ * Carries up to `n` bytes from `from` to `to`, both non-blocking; a FIN too. Returns what it
+ * carried, 0 for nothing or FIN, -1 when one end is broken.
  */
 static inline ssize_t test_carry(int from, int to, size_t n)
 {

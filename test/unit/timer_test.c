@@ -179,7 +179,8 @@ static void those_of_one_millisecond_fire_in_the_order_they_were_set(void **stat
 {
     (void)state;
     start(0);
-    /* The first from afar, through two cascades; the last when it is near: the same list all the time. */
+    /* The first from afar, through two cascades; the last when it is near: the same list all the
+     * time. */
     set(&items[3], 5000);
     advance(4000);
     set(&items[1], 5000);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sessions against a hostile or merely different world: a raw OpenSSL peer on the other end of a socket pair does what our
- * own streams would not, a middleman delays, cuts and alters bytes, and the openssl program stands for strangers.
+ * Sessions against a hostile or merely different world: a raw OpenSSL peer on the other end of a
+ * socket pair does what our own streams would not, a middleman delays, cuts and alters bytes, and
+ * the openssl program stands for strangers.
  */
 #include "test_streams.h"
 
@@ -813,7 +814,8 @@ static void a_servers_wish_to_renegotiate_is_refused_too(void **state)
     ln_loop_free(loop);
 }
 
-/* What the end of a connection says after `count` of something that costs us work and brings no data. */
+/* What the end of a connection says after `count` of something that costs us work and brings no
+ * data. */
 static void expect_flood(raw *r)
 {
     test_until(r->loop, r->end.ends == 1);
@@ -920,7 +922,8 @@ static void expand(const char *label, uint8_t *out, size_t size)
     EVP_PKEY_CTX_free(c);
 }
 
-/* Record number `sequence` with `n` bytes and an inner type, under the client's first keys. Its size. */
+/* Record number `sequence` with `n` bytes and an inner type, under the client's first keys. Its
+ * size. */
 static size_t forge(uint64_t sequence, const uint8_t *bytes, size_t n, uint8_t type,
                     uint8_t *record)
 {
@@ -1168,7 +1171,8 @@ static void broken_hellos_end_a_connection_once(void **state)
     ln_loop_free(loop);
 }
 
-/* A middleman that carries `limit` bytes in each direction, then lets the connection end by FIN or by reset. */
+/* A middleman that carries `limit` bytes in each direction, then lets the connection end by FIN or
+ * by reset. */
 static void cut_handshake(size_t limit, bool is_reset)
 {
     ln_loop *loop = test_loop(NULL);
@@ -1357,7 +1361,8 @@ static int unix_socket(const char *path, struct sockaddr_un *address)
     return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* Sends the pattern to the program's input, expects it at our end and echoed by our end at the program's output. */
+/* Sends the pattern to the program's input, expects it at our end and echoed by our end at the
+ * program's output. */
 static void talk(ln_loop *loop, test_end *e, int in, int out)
 {
     enum { BYTES = 30000 };
@@ -1470,7 +1475,8 @@ static void our_client_talks_to_the_openssl_server(void **state)
 
 /* Memory. */
 
-/* The other half of the next test, in a process of its own: so many clients, until our end of the pipe is closed. */
+/* The other half of the next test, in a process of its own: so many clients, until our end of the
+ * pipe is closed. */
 static _Noreturn void run_clients(int (*fds)[2], unsigned count, int until)
 {
     ln_loop *loop = test_loop(NULL);
@@ -1489,8 +1495,8 @@ static _Noreturn void run_clients(int (*fds)[2], unsigned count, int until)
 }
 
 /*
- * OpenSSL's own share of an idle session is 13.6 KiB in 3.0: 7.4 KiB the SSL object, 2.3 KiB two AES-GCM contexts, 0.9 KiB
- * the session. What must not stay are its buffers, 16 KiB each.
+ * OpenSSL's own share of an idle session is 13.6 KiB in 3.0: 7.4 KiB the SSL object, 2.3 KiB two
+ * AES-GCM contexts, 0.9 KiB the session. What must not stay are its buffers, 16 KiB each.
  */
 static void an_idle_session_keeps_no_buffer(void **state)
 {

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Topics over real servers with one worker and with three: who gets what, in which order, and what becomes of a
- * publication that a subscriber does not read. Peers give orders to the handler:
+ * Topics over real servers with one worker and with three: who gets what, in which order, and what
+ * becomes of a publication that a subscriber does not read. Peers give orders to the handler:
  *
- *   s TOPIC          subscribe             p TOPIC TEXT    publish           b TOPIC TEXT    publish TEXT0 to TEXT199
- *   u TOPIC          unsubscribe           o TOPIC TEXT    to all others     x TOPIC TEXT    publish until one closes, twice more
+ *   s TOPIC        subscribe             u TOPIC        unsubscribe
+ *   p TOPIC TEXT   publish               o TOPIC TEXT   publish to all others
+ *   b TOPIC TEXT   publish TEXT0 to TEXT199
+ *   x TOPIC TEXT   publish until one closes, twice more
  *
- * Each is answered with "=RC DELIVERED QUEUED DROPPED CLOSED", behind what it made the handler publish.
+ * Each is answered with "=RC DELIVERED QUEUED DROPPED CLOSED", behind what it made the handler
+ * publish.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +29,14 @@
 
 #include "raw_client.h"
 
-enum { BURST = 200, CROWD = 24, PIECE = 50000, QUEUE = 120000, HIGH_WATER = 65536, FLOOD_MAX = 4000 };
+enum {
+    BURST = 200,
+    CROWD = 24,
+    PIECE = 50000,
+    QUEUE = 120000,
+    HIGH_WATER = 65536,
+    FLOOD_MAX = 4000
+};
 
 typedef struct world {
     ln_server *server;
@@ -83,7 +93,8 @@ static int burst(ln_conn *c, ln_span topic, ln_span text, ln_publish_result *r)
     char numbered[64];
     int rc = 0;
     for (int i = 0; i < BURST && rc == 0; i++) {
-        const int n = snprintf(numbered, sizeof numbered, "%.*s%d", (int)text.size, (const char *)text.data, i);
+        const int n = snprintf(numbered, sizeof numbered, "%.*s%d", (int)text.size,
+                               (const char *)text.data, i);
         rc = ln_conn_publish(c, topic, LN_TEXT, (ln_span){numbered, (size_t)n}, r);
     }
     return rc;
@@ -138,7 +149,8 @@ static void on_message(ln_conn *c, const ln_message *m, void *user)
         rc = until_closed(c, topic, text, &r);
         break;
     }
-    const int n = snprintf(reply, sizeof reply, "=%d %u %u %u %u", rc, r.delivered, r.queued, r.dropped, r.closed);
+    const int n = snprintf(reply, sizeof reply, "=%d %u %u %u %u", rc, r.delivered, r.queued,
+                           r.dropped, r.closed);
     assert_true(ln_conn_send(c, LN_TEXT, (ln_span){reply, (size_t)n}) >= 0);
 }
 
@@ -153,8 +165,11 @@ static void quiet(void *user, enum ln_log_level level, ln_span line)
 
 static void add(world *w, const char *path, ln_ws_options options)
 {
-    const ln_ws_handlers handlers = {
-        .on_open = on_open, .on_message = on_message, .on_drain = on_drain, .on_close = on_close, .user = w};
+    const ln_ws_handlers handlers = {.on_open = on_open,
+                                     .on_message = on_message,
+                                     .on_drain = on_drain,
+                                     .on_close = on_close,
+                                     .user = w};
     assert_int_equal(ln_server_ws(w->server, path, &handlers, &options), 0);
 }
 
@@ -171,9 +186,13 @@ static int set_up(void **state, unsigned workers)
     add(w, "/z", (ln_ws_options){.deflate = true});
     add(w, "/ztakeover", (ln_ws_options){.deflate = true, .deflate_context_takeover = true});
     add(w, "/refuse", (ln_ws_options){.queue_max_bytes = QUEUE});
-    add(w, "/newest", (ln_ws_options){.queue_max_bytes = QUEUE, .overflow = LN_OVERFLOW_DROP_NEWEST});
-    add(w, "/oldest", (ln_ws_options){.queue_max_bytes = QUEUE, .overflow = LN_OVERFLOW_DROP_OLDEST});
-    add(w, "/dry", (ln_ws_options){.overflow = LN_OVERFLOW_DROP_OLDEST, .high_water_bytes = 1, .low_water_bytes = LN_OFF});
+    add(w, "/newest",
+        (ln_ws_options){.queue_max_bytes = QUEUE, .overflow = LN_OVERFLOW_DROP_NEWEST});
+    add(w, "/oldest",
+        (ln_ws_options){.queue_max_bytes = QUEUE, .overflow = LN_OVERFLOW_DROP_OLDEST});
+    add(w, "/dry",
+        (ln_ws_options){
+            .overflow = LN_OVERFLOW_DROP_OLDEST, .high_water_bytes = 1, .low_water_bytes = LN_OFF});
     add(w, "/close", (ln_ws_options){.queue_max_bytes = QUEUE, .overflow = LN_OVERFLOW_CLOSE});
     assert_int_equal(ln_server_listen(w->server, "127.0.0.1:0"), 0);
     w->port = ln_server_port(w->server, 0);
@@ -224,8 +243,8 @@ static answer read_answer(int fd)
     answer a;
     const raw_frame f = raw_read_frame(fd);
     assert_int_equal(f.first, 0x81);
-    assert_int_equal(sscanf((const char *)f.payload, "=%d %u %u %u %u", &a.rc, &a.delivered, &a.queued, &a.dropped,
-                            &a.closed),
+    assert_int_equal(sscanf((const char *)f.payload, "=%d %u %u %u %u", &a.rc, &a.delivered,
+                            &a.queued, &a.dropped, &a.closed),
                      5);
     return a;
 }
@@ -355,8 +374,14 @@ static void bad_and_reserved_names_are_refused(void **state)
     world *const w = *state;
     char text[300] = "s ", name[257];
     const int fd = join(w, "/t", "");
-    static const char *const bad[] = {"s ", "s a\tb", "s $linnet.", "s $linnet.presence.default", "p $linnet.x y",
-                                      "o $linnet.x y", "p  y", "p a\177b y"};
+    static const char *const bad[] = {"s ",
+                                      "s a\tb",
+                                      "s $linnet.",
+                                      "s $linnet.presence.default",
+                                      "p $linnet.x y",
+                                      "o $linnet.x y",
+                                      "p  y",
+                                      "p a\177b y"};
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(order(fd, bad[i]).rc, LN_ERR_INVALID);
@@ -367,10 +392,12 @@ static void bad_and_reserved_names_are_refused(void **state)
     assert_int_equal(order(fd, text).rc, 0);
     strcat(text, "n");
     assert_int_equal(order(fd, text).rc, LN_ERR_INVALID);
-    assert_int_equal(ln_publish(w->server, LN_SPAN("$linnet.x"), LN_TEXT, LN_SPAN("y")), LN_ERR_INVALID);
+    assert_int_equal(ln_publish(w->server, LN_SPAN("$linnet.x"), LN_TEXT, LN_SPAN("y")),
+                     LN_ERR_INVALID);
     assert_int_equal(ln_publish(w->server, LN_SPAN(""), LN_TEXT, LN_SPAN("y")), LN_ERR_INVALID);
     assert_int_equal(ln_publish(w->server, LN_SPAN("\xff"), LN_TEXT, LN_SPAN("y")), LN_ERR_INVALID);
-    assert_int_equal(ln_publish(w->server, LN_SPAN("t"), (enum ln_kind)8, LN_SPAN("y")), LN_ERR_INVALID);
+    assert_int_equal(ln_publish(w->server, LN_SPAN("t"), (enum ln_kind)8, LN_SPAN("y")),
+                     LN_ERR_INVALID);
     raw_close(fd);
 }
 
@@ -387,7 +414,8 @@ static void *talk(void *arg)
     char text[32];
     for (int i = 0; i < BURST; i++) {
         const int n = snprintf(text, sizeof text, "T%d", i);
-        t->failures += ln_publish(t->w->server, LN_SPAN("t"), LN_TEXT, (ln_span){text, (size_t)n}) != 0;
+        t->failures +=
+            ln_publish(t->w->server, LN_SPAN("t"), LN_TEXT, (ln_span){text, (size_t)n}) != 0;
     }
     return NULL;
 }
@@ -470,8 +498,8 @@ static void pour(flood *f)
 }
 
 /*
- * Until messages are lost and the queue stays above high water: the system may still take some when its buffers grow,
- * and the queue crosses its marks more than once on the way.
+ * Until messages are lost and the queue stays above high water: the system may still take some when
+ * its buffers grow, and the queue crosses its marks more than once on the way.
  */
 static void overfill(const world *w, flood *f)
 {
@@ -632,7 +660,8 @@ static void a_subscriber_is_closed_once_however_much_is_published(void **state)
 
 /* ---- compression ---- */
 
-/* One message's text, whatever it was sent as; `window` is what the peer agreed to, as zlib wants it. */
+/* One message's text, whatever it was sent as; `window` is what the peer agreed to, as zlib wants
+ * it. */
 static size_t read_inflated(int fd, z_stream *z, uint8_t *text, size_t max)
 {
     static uint8_t packed[1 << 16];
@@ -673,7 +702,8 @@ static void every_subscriber_gets_the_same_text(void **state)
     static const reader readers[] = {
         {"/z", "", 15, false},
         {"/z", "Sec-WebSocket-Extensions: permessage-deflate\r\n", 15, false},
-        {"/z", "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9\r\n", 9, false},
+        {"/z", "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9\r\n", 9,
+         false},
         {"/ztakeover", "Sec-WebSocket-Extensions: permessage-deflate\r\n", 15, true},
         {"/t", "Sec-WebSocket-Extensions: permessage-deflate\r\n", 15, false},
     };
@@ -692,7 +722,8 @@ static void every_subscriber_gets_the_same_text(void **state)
     }
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         memcpy(line, "p t ", 4);
-        for (size_t i = 0; i < sizes[k]; i++) /* repeats every 1,500 bytes: beyond a window of 512 */
+        /* repeats every 1,500 bytes: beyond a window of 512 */
+        for (size_t i = 0; i < sizes[k]; i++)
             line[4 + i] = (char)('a' + (i % 1500) * (i % 1500) / 7 % 26);
         raw_send_frame(speaker, 0x81, line, sizes[k] + 4);
         assert_int_equal(read_answer(speaker).rc, 0);

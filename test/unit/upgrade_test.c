@@ -59,7 +59,8 @@ static unsigned status_of(const char *text)
     return v.status;
 }
 
-/* A request line, the good fields, of which number `changed` (or none: -1) is replaced, and more lines. */
+/* A request line, the good fields, of which number `changed` (or none: -1) is replaced, and more
+ * lines. */
 static unsigned status_with(const char *line, int changed, const char *replacement,
                             const char *more)
 {

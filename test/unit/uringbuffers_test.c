@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The shared receive buffers of an io_uring loop: enough for any crowd, and never more than LN_URING_BUFFERS_MAX. */
+/* The shared receive buffers of an io_uring loop: enough for any crowd, and never more than
+ * LN_URING_BUFFERS_MAX. */
 #include "loop_kit.h"
 
 #include "net/sock.h"
@@ -41,8 +42,11 @@ static void on_closed(ln_sock *s)
     LN_CONTAINER_OF(s, reader, sock)->is_closed = true;
 }
 
-static const ln_sock_ops ops = {
-    .on_recv = on_recv, .on_sent = on_sent, .on_end = on_end, .on_flush = on_flush, .on_closed = on_closed};
+static const ln_sock_ops ops = {.on_recv = on_recv,
+                                .on_sent = on_sent,
+                                .on_end = on_end,
+                                .on_flush = on_flush,
+                                .on_closed = on_closed};
 
 /* As much as the system takes. */
 static size_t fill(int fd)
@@ -103,7 +107,8 @@ static void a_crowd_is_read_with_a_bounded_number(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {KIT_ONE("uring", a_crowd_is_read_with_a_bounded_number, &kit_uring)};
+    const struct CMUnitTest tests[] = {
+        KIT_ONE("uring", a_crowd_is_read_with_a_bounded_number, &kit_uring)};
     (void)kit_epoll;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,7 +58,8 @@ static bool decodes(const uint8_t *p, size_t n)
     return true;
 }
 
-/* Some text begins with these bytes: they decode, or do with up to three of the tails at the borders of a range. */
+/* Some text begins with these bytes: they decode, or do with up to three of the tails at the
+ * borders of a range. */
 static bool can_begin(const uint8_t *bytes, size_t n)
 {
     static const uint8_t tails[] = {0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf};

@@ -3,13 +3,16 @@
  * vector_test - every file of test/vectors against the WebSocket machine, one test case each.
  *
  * A vector runs
- *   whole           each input in one feed, once with its end and once with its begin at a page that may not be touched
- *   byte by byte    each byte at the end of such a page, and overwritten as soon as the events it gave were taken
+ *   whole           each input in one feed, once with its end and once with its begin at a page
+ *                   that may not be touched
+ *   byte by byte    each byte at the end of such a page, and overwritten as soon as the events it
+ *                   gave were taken
  *   cut in two      at every place, likewise
- *   without memory  whole and byte by byte, with each allocation failing alone, and with all after it
+ *   without memory  whole and byte by byte, with each allocation failing alone, and with all after
+ *                   it
  *
- * All but the last have to give the very events and output that the file says. Without memory they may end early:
- * with CLOSED 1011 or an unclean one, nothing after it, and nothing left allocated.
+ * All but the last have to give the very events and output that the file says. Without memory they
+ * may end early: with CLOSED 1011 or an unclean one, nothing after it, and nothing left allocated.
  *
  * LINNET_VECTOR=NAME in the environment runs that one alone.
  */
@@ -32,7 +35,8 @@
 
 enum { DEFLATE_LEVEL = 6, SPANS = 4, EVENTS_MAX = 64, PAGE_BYTES_MAX = 1 << 18 };
 
-/* How a vector is run. `cut`: the first piece ends there, counted over all input; the others have up to `step` bytes. */
+/* How a vector is run. `cut`: the first piece ends there, counted over all input; the others have
+ * up to `step` bytes. */
 typedef struct way {
     const char *name;
     size_t cut, step;
@@ -85,7 +89,8 @@ static bool run_init(run *r, const ln_allocator *alloc)
     if (v->is_deflated) {
         r->zpool = ln_zpool_new(alloc);
         if (r->zpool != NULL)
-            deflate = ln_deflate_new(r->zpool, &v->params, v->config.role == LN_WS_SERVER, DEFLATE_LEVEL);
+            deflate =
+                ln_deflate_new(r->zpool, &v->params, v->config.role == LN_WS_SERVER, DEFLATE_LEVEL);
         if (deflate == NULL)
             return false;
     }
@@ -228,11 +233,11 @@ static int do_step(run *r, const vectorfile_step *s)
 
 /* ---- what is to come ---- */
 
-static _Noreturn void differs(const run *r, const vectorfile_step *s, const char *what, const char *wanted,
-                              const char *got)
+static _Noreturn void differs(const run *r, const vectorfile_step *s, const char *what,
+                              const char *wanted, const char *got)
 {
-    fail_msg("%s:%u: %s (cut at %zu, pieces of %zu): %s\n  wanted: %s\n     got: %s", r->vector->path, s->line, r->way->name,
-             r->way->cut, r->way->step, what, wanted, got);
+    fail_msg("%s:%u: %s (cut at %zu, pieces of %zu): %s\n  wanted: %s\n     got: %s",
+             r->vector->path, s->line, r->way->name, r->way->cut, r->way->step, what, wanted, got);
     abort();
 }
 
@@ -241,16 +246,19 @@ static bool same_bytes(const vectorfile_bytes *a, const vectorfile_bytes *b)
     return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
 }
 
-/* Pieces of a message that did not get to its end are not compared: how many came depends on how the bytes did. */
+/* Pieces of a message that did not get to its end are not compared: how many came depends on how
+ * the bytes did. */
 static bool is_cut_short(const vectorfile_event *events, unsigned count, unsigned i)
 {
-    return events[i].type == LN_WS_PIECE && !events[i].is_last && i + 1 < count && events[i + 1].type == LN_WS_CLOSED;
+    return events[i].type == LN_WS_PIECE && !events[i].is_last && i + 1 < count &&
+           events[i + 1].type == LN_WS_CLOSED;
 }
 
 static bool same_event(const vectorfile_event *want, const vectorfile_event *got)
 {
-    if (want->type != got->type || want->kind != got->kind || want->code != got->code || want->by != got->by ||
-        want->is_clean != got->is_clean || want->is_first != got->is_first || want->is_last != got->is_last)
+    if (want->type != got->type || want->kind != got->kind || want->code != got->code ||
+        want->by != got->by || want->is_clean != got->is_clean || want->is_first != got->is_first ||
+        want->is_last != got->is_last)
         return false;
     return (want->type == LN_WS_CLOSED && !want->has_reason) || same_bytes(&want->data, &got->data);
 }
@@ -277,7 +285,8 @@ static void check_events(run *r, const vectorfile_step *s)
     }
 }
 
-/* Takes the reason off a close frame of ours that ends the output, and looks at it. False: there is none. */
+/* Takes the reason off a close frame of ours that ends the output, and looks at it. False: there is
+ * none. */
 static bool strip_reason(const vectorfile *v, vectorfile_bytes *out)
 {
     const size_t mask = v->config.role == LN_WS_CLIENT ? 4 : 0;
@@ -297,27 +306,30 @@ static bool strip_reason(const vectorfile *v, vectorfile_bytes *out)
     return false;
 }
 
-/* The words of our own reasons are not the vectors' business: a close frame with a code alone stands for any. */
+/* The words of our own reasons are not the vectors' business: a close frame with a code alone
+ * stands for any. */
 static void check_output(run *r, const vectorfile_step *s)
 {
     const size_t bare = r->vector->config.role == LN_WS_CLIENT ? 8 : 4;
 
     if (same_bytes(&s->out, &r->out))
         return;
-    if (s->out.size >= bare && s->out.data[s->out.size - bare] == 0x88 && strip_reason(r->vector, &r->out) &&
-        same_bytes(&s->out, &r->out))
+    if (s->out.size >= bare && s->out.data[s->out.size - bare] == 0x88 &&
+        strip_reason(r->vector, &r->out) && same_bytes(&s->out, &r->out))
         return;
     const vectorfile_event want = {.type = LN_WS_MESSAGE, .kind = LN_BINARY, .data = s->out};
     const vectorfile_event got = {.type = LN_WS_MESSAGE, .kind = LN_BINARY, .data = r->out};
     differs(r, s, "output", vectorfile_text(&want), vectorfile_text(&got));
 }
 
-/* Without memory: the events up to here are those that were to come, or the machine ended in good order. */
+/* Without memory: the events up to here are those that were to come, or the machine ended in good
+ * order. */
 static void check_starved(run *r, const vectorfile_step *s)
 {
     for (unsigned i = 0; i < r->event_count; i++) {
         const vectorfile_event *const got = &r->events[i];
-        vectorfile_event want = i < s->event_count ? s->events[i] : (vectorfile_event){.type = LN_WS_CLOSED};
+        vectorfile_event want =
+            i < s->event_count ? s->events[i] : (vectorfile_event){.type = LN_WS_CLOSED};
 
         if (want.type == LN_WS_CLOSED && got->data.size == 0)
             want.has_reason = false; /* it found no place */
@@ -325,7 +337,8 @@ static void check_starved(run *r, const vectorfile_step *s)
             continue;
         const bool is_orderly = got->type == LN_WS_CLOSED && (got->code == 1011 || !got->is_clean);
         if (!is_orderly && !is_cut_short(r->events, r->event_count, i))
-            differs(r, s, "event without memory", text_or_nothing(s->events, s->event_count, i), vectorfile_text(got));
+            differs(r, s, "event without memory", text_or_nothing(s->events, s->event_count, i),
+                    vectorfile_text(got));
         r->ended_early = true;
     }
 }
@@ -441,10 +454,12 @@ int main(void)
         char path[4096];
         snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
         vectorfile *const v = vectorfile_load(path);
-        tests[i] = (struct CMUnitTest){.name = v->name, .test_func = run_vector, .initial_state = v};
+        tests[i] =
+            (struct CMUnitTest){.name = v->name, .test_func = run_vector, .initial_state = v};
         free(entries[i]);
     }
-    const int failed = tests == NULL ? 1 : _cmocka_run_group_tests("vectors", tests, (size_t)count, NULL, NULL);
+    const int failed =
+        tests == NULL ? 1 : _cmocka_run_group_tests("vectors", tests, (size_t)count, NULL, NULL);
     fprintf(stderr, "# %d vectors, %lu runs\n", count, runs_made);
     for (int i = 0; tests != NULL && i < count; i++)
         vectorfile_free(tests[i].initial_state);

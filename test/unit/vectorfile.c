@@ -17,7 +17,8 @@ typedef struct reader {
     const char *at;
 } reader;
 
-static _Noreturn __attribute__((format(printf, 2, 3))) void wrong(const reader *r, const char *format, ...)
+static _Noreturn __attribute__((format(printf, 2, 3))) void wrong(const reader *r,
+                                                                  const char *format, ...)
 {
     va_list args;
 
@@ -59,7 +60,8 @@ static bool is_at_end(reader *r)
     return *r->at == '\0' || *r->at == '#';
 }
 
-/* Takes `word` if it comes next and nothing hangs on to it; a word that ends in '=' may have something behind it. */
+/* Takes `word` if it comes next and nothing hangs on to it; a word that ends in '=' may have
+ * something behind it. */
 static bool take(reader *r, const char *word)
 {
     const size_t n = strlen(word);
@@ -67,7 +69,8 @@ static bool take(reader *r, const char *word)
     skip_space(r);
     if (strncmp(r->at, word, n) != 0)
         return false;
-    if (word[n - 1] != '=' && (isalnum((unsigned char)r->at[n]) || r->at[n] == '_' || r->at[n] == '='))
+    if (word[n - 1] != '=' &&
+        (isalnum((unsigned char)r->at[n]) || r->at[n] == '_' || r->at[n] == '='))
         return false;
     r->at += n;
     return true;
@@ -112,7 +115,7 @@ static void take_quoted(reader *r, vectorfile_bytes *to)
             byte = (uint8_t)(digit(r->at[2]) << 4 | digit(r->at[3]));
             r->at += 3;
         } else if (byte == '\\') {
-            byte = (uint8_t)*++r->at;
+            byte = (uint8_t) * ++r->at;
             if (byte != '"' && byte != '\\')
                 wrong(r, "unknown escape");
         }
@@ -287,7 +290,8 @@ static void read_in(reader *r)
 {
     const unsigned n = r->vector->step_count;
     vectorfile_step *const last = n == 0 ? NULL : &r->vector->steps[n - 1];
-    const bool is_more = last != NULL && last->verb == VECTORFILE_IN && last->event_count == 0 && last->out.size == 0;
+    const bool is_more = last != NULL && last->verb == VECTORFILE_IN && last->event_count == 0 &&
+                         last->out.size == 0;
     vectorfile_step *const s = is_more ? last : add_step(r, VECTORFILE_IN);
     const size_t before = s->data.size;
 
@@ -402,9 +406,12 @@ static void read_line(reader *r)
         const char *key;
         void (*read)(reader *r);
     } keys[] = {
-        {"role:", read_role}, {"deflate:", read_deflate}, {"limits:", read_limits}, {"deadlines:", read_deadlines},
-        {"data:", read_data}, {"mask:", read_mask},       {"in:", read_in},         {"send:", read_send},
-        {"at:", read_at},     {"eof:", read_eof},         {"out:", read_out},       {"event:", read_event},
+        {"role:", read_role},     {"deflate:", read_deflate},
+        {"limits:", read_limits}, {"deadlines:", read_deadlines},
+        {"data:", read_data},     {"mask:", read_mask},
+        {"in:", read_in},         {"send:", read_send},
+        {"at:", read_at},         {"eof:", read_eof},
+        {"out:", read_out},       {"event:", read_event},
     };
 
     if (is_at_end(r))
@@ -485,8 +492,8 @@ const char *vectorfile_text(const vectorfile_event *e)
     int n = sprintf(text, "%s", types[e->type]);
 
     if (e->type == LN_WS_CLOSED)
-        n += sprintf(text + n, " by=%s code=%u clean=%s%s", e->by == LN_WS_BY_PEER ? "peer" : "us", e->code,
-                     e->is_clean ? "yes" : "no", e->has_reason ? " reason=" : "");
+        n += sprintf(text + n, " by=%s code=%u clean=%s%s", e->by == LN_WS_BY_PEER ? "peer" : "us",
+                     e->code, e->is_clean ? "yes" : "no", e->has_reason ? " reason=" : "");
     if (e->type == LN_WS_PIECE)
         n += sprintf(text + n, "%s%s", e->is_first ? " first" : "", e->is_last ? " last" : "");
     if (e->type == LN_WS_PIECE || e->type == LN_WS_MESSAGE)

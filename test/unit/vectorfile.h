@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vectorfile - reads test/vectors/NAME.vector: what is done to a WebSocket machine, and what is to come of it. The
- * grammar is in test/vectors/README.md.
+ * vectorfile - reads test/vectors/NAME.vector: what is done to a WebSocket machine, and what is to
+ * come of it. The grammar is in test/vectors/README.md.
  *
- * It knows the words of the grammar and nothing of the machine but its types. A file that does not parse ends the
- * program with the file, the line and what is wrong: a vector that is skipped by mistake proves nothing.
+ * It knows the words of the grammar and nothing of the machine but its types. A file that does not
+ * parse ends the program with the file, the line and what is wrong: a vector that is skipped by
+ * mistake proves nothing.
  */
 #ifndef VECTORFILE_H
 #define VECTORFILE_H

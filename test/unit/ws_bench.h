@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ws_bench - one WebSocket machine with all it needs, for tests: counted memory, a mask key, frames to feed it.
+ * ws_bench - one WebSocket machine with all it needs, for tests: counted memory, a mask key, frames
+ * to feed it.
  *
  *     ws_bench b;
  *     ws_bench_init(&b, LN_WS_SERVER);
@@ -103,7 +104,8 @@ static inline unsigned ws_bench_take(ws_bench *b)
     unsigned n = 0;
 
     for (; ln_ws_next(&b->ws, &b->last); n++) {
-        const size_t shown = b->last.data.size < WS_BENCH_SHOWN_MAX ? b->last.data.size : WS_BENCH_SHOWN_MAX;
+        const size_t shown =
+            b->last.data.size < WS_BENCH_SHOWN_MAX ? b->last.data.size : WS_BENCH_SHOWN_MAX;
         if (shown > 0)
             memcpy(b->last_data, b->last.data.data, shown);
         b->last_data[shown] = '\0';
@@ -113,7 +115,8 @@ static inline unsigned ws_bench_take(ws_bench *b)
     return n;
 }
 
-/* Feeds a copy, so that what lies behind it is out of bounds, and what is kept is found. How many events came. */
+/* Feeds a copy, so that what lies behind it is out of bounds, and what is kept is found. How many
+ * events came. */
 static inline unsigned ws_bench_feed(ws_bench *b, const void *bytes, size_t n)
 {
     uint8_t *const copy = malloc(n > 0 ? n : 1);
@@ -148,7 +151,8 @@ static inline size_t ws_bench_head(ln_ws_role role, uint8_t *to, uint8_t first, 
 }
 
 /* The same with a payload behind it, in `to`, which is emptied first. */
-static inline void ws_bench_write(ln_ws_role role, ln_buf *to, uint8_t first, const void *payload, size_t n)
+static inline void ws_bench_write(ln_ws_role role, ln_buf *to, uint8_t first, const void *payload,
+                                  size_t n)
 {
     uint8_t head[WS_BENCH_HEAD_MAX];
     const size_t size = ws_bench_head(role, head, first, n);
@@ -211,6 +215,7 @@ static inline void ws_bench_assert_output(ws_bench *b, const void *bytes, size_t
     ln_buf_fini(&out);
 }
 
-#define WS_BENCH_ASSERT_OUTPUT(b, literal) ws_bench_assert_output((b), (literal), sizeof(literal) - 1)
+#define WS_BENCH_ASSERT_OUTPUT(b, literal)                                                         \
+    ws_bench_assert_output((b), (literal), sizeof(literal) - 1)
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ws_flood_test - quantities: a hostile peer sends very much, very little at a time, or only says that it will. Memory
- * stays within what arrived and what is allowed, work within what was sent.
+ * ws_flood_test - quantities: a hostile peer sends very much, very little at a time, or only says
+ * that it will. Memory stays within what arrived and what is allowed, work within what was sent.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -21,7 +21,8 @@ enum { MEBIBYTE = 1 << 20, MILLION = 1000000, SMALL_STACK_BYTES = 256 << 10 };
 static const ln_pmd_params apart = {true, true, 15, 15};
 
 /* `count` copies of a frame in a row, all in one buffer to feed. */
-static void write_many(ws_bench *b, ln_buf *to, uint8_t first, const void *payload, size_t n, size_t count)
+static void write_many(ws_bench *b, ln_buf *to, uint8_t first, const void *payload, size_t n,
+                       size_t count)
 {
     ln_buf frame;
 
@@ -46,9 +47,15 @@ static void fragments_stop_at_their_limit(void **state)
             b.config.fragments_max = 1024;
             ws_bench_open(&b, has_deflate ? &apart : NULL);
             const size_t fresh = ws_bench_memory(&b);
-            static const char stored[] = "\0\0\0\xff\xff"; /* compressed: empty stored blocks without end */
+            static const char stored[] =
+                "\0\0\0\xff\xff"; /* compressed: empty stored blocks without end */
             for (int i = 0; i < 1024; i++)
-                assert_int_equal(ws_bench_frame(&b, i > 0 ? 0x00 : has_deflate ? 0x42 : 0x02, &stored[i % 5], size), 0);
+                assert_int_equal(ws_bench_frame(&b,
+                                                i > 0         ? 0x00
+                                                : has_deflate ? 0x42
+                                                              : 0x02,
+                                                &stored[i % 5], size),
+                                 0);
             assert_true(b.memory.live_bytes < fresh + 65536);
             assert_int_equal(ws_bench_frame(&b, 0x00, "x", size), 1);
             ws_bench_assert_closed(&b, 1008, false);
@@ -68,7 +75,8 @@ static void a_million_fragments_of_one_byte_hold_a_million_bytes(void **state)
     assert_int_equal(ws_bench_frame(&b, 0x02, "x", 1), 0);
     write_many(&b, &many, 0x00, "x", 1, MILLION);
     assert_int_equal(ws_bench_feed(&b, many.data, many.size), 0);
-    assert_true(b.memory.live_bytes <= MEBIBYTE + 1024); /* the buffer does not outgrow the message limit either */
+    assert_true(b.memory.live_bytes <=
+                MEBIBYTE + 1024); /* the buffer does not outgrow the message limit either */
     assert_true(b.memory.calls < 64);
     assert_int_equal(ws_bench_frame(&b, 0x80, NULL, 0), 1);
     assert_int_equal(b.last_size, MILLION + 1);

@@ -2,12 +2,13 @@
 /*
  * ws_model_test - every header that two bytes can begin, against a model.
  *
- * All 2^16 pairs of first bytes, each with every kind of length behind it that they allow, towards a server and a
- * client, between messages and inside a fragmented one, with and without permessage-deflate. The model below is written
- * from RFC 6455 section 5 and RFC 7692 section 6, sentence by sentence, without a table and without the machine's code.
+ * All 2^16 pairs of first bytes, each with every kind of length behind it that they allow, towards
+ * a server and a client, between messages and inside a fragmented one, with and without
+ * permessage-deflate. The model below is written from RFC 6455 section 5 and RFC 7692 section 6,
+ * sentence by sentence, without a table and without the machine's code.
  *
- * Compared: the close code, or that the frame is taken; what event it gives; and that after a fault neither a message
- * nor a ping nor anything else is delivered.
+ * Compared: the close code, or that the frame is taken; what event it gives; and that after a fault
+ * neither a message nor a ping nor anything else is delivered.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -56,7 +57,8 @@ static bool is_defined(unsigned opcode)
 
 static bool breaks_a_rule(const header *h)
 {
-    const bool fin = h->first >> 7, rsv1 = h->first >> 6 & 1, rsv2 = h->first >> 5 & 1, rsv3 = h->first >> 4 & 1;
+    const bool fin = h->first >> 7, rsv1 = h->first >> 6 & 1, rsv2 = h->first >> 5 & 1,
+               rsv3 = h->first >> 4 & 1;
     const unsigned opcode = h->first % 16, length7 = h->second % 128;
     const bool masked = h->second >= 128;
     const bool is_control = opcode >= 8;
@@ -65,9 +67,10 @@ static bool breaks_a_rule(const header *h)
         return true;
     if (rsv1 && !h->has_deflate)
         return true;
-    if (rsv1 && opcode != 1 && opcode != 2) /* RFC 7692 6: only on the first frame of a message, never on control */
+    /* RFC 7692 6: only on the first frame of a message, never on control */
+    if (rsv1 && opcode != 1 && opcode != 2)
         return true;
-    if (!is_defined(opcode)) /* 5.2: "If an unknown opcode is received, the receiving endpoint MUST fail" */
+    if (!is_defined(opcode)) /* 5.2: "the receiving endpoint MUST Fail the Connection" */
         return true;
     if (masked != (h->role == LN_WS_SERVER)) /* 5.1 */
         return true;
@@ -93,12 +96,15 @@ static verdict model(const header *h)
         v.code = 1002;
         return v;
     }
-    /* The payload of this test is no compressed data, and one that is too long for it does not come. */
+    /* The payload of this test is no compressed data, and one that is too long for it does not
+     * come. */
     v.is_fed = length <= PAYLOAD_MAX && (!is_compressed || length == 0);
     v.has_event = v.is_fed && fin;
-    if (opcode < 8 && length > (UINT64_C(1) << 33)) /* 7.4.1, 10.4: whole messages end below 4 GiB, compressed a bit above */
+    /* 7.4.1, 10.4: whole messages end below 4 GiB, compressed ones a bit above. */
+    if (opcode < 8 && length >> 33 > 0)
         v.code = 1009;
-    if (opcode == 8 && length == 1) /* 5.5.1: "the first two bytes of the body MUST be a 2-byte unsigned integer" */
+    /* 5.5.1: "the first two bytes of the body MUST be a 2-byte unsigned integer" */
+    if (opcode == 8 && length == 1)
         v.code = 1002;
     if (opcode >= 8)
         v.type = opcode == 8 ? LN_WS_CLOSED : opcode == 9 ? LN_WS_PING : LN_WS_PONG;
@@ -170,10 +176,12 @@ static size_t write_header(const header *h, uint8_t *to)
     return n;
 }
 
-/* Whatever follows a fault: a message, a ping, the end of a message, a close. Nothing comes of it. */
+/* Whatever follows a fault: a message, a ping, the end of a message, a close. Nothing comes
+ * of it. */
 static void check_silence(ln_ws *m, ln_ws_role role)
 {
-    uint8_t server[] = {0x81, 0x81, 0, 0, 0, 0, 'x', 0x89, 0x80, 0, 0, 0, 0, 0x80, 0x80, 0, 0, 0, 0, 0x88, 0x80, 0, 0, 0, 0};
+    uint8_t server[] = {0x81, 0x81, 0, 0, 0, 0, 'x',  0x89, 0x80, 0, 0, 0, 0,
+                        0x80, 0x80, 0, 0, 0, 0, 0x88, 0x80, 0,    0, 0, 0};
     uint8_t client[] = {0x81, 0x01, 'x', 0x89, 0x00, 0x80, 0x00, 0x88, 0x00};
     ln_ws_event e;
 
@@ -183,24 +191,29 @@ static void check_silence(ln_ws *m, ln_ws_role role)
         assert_int_equal(feed(m, client, sizeof client, &e), 0);
 }
 
-static void check_fault(ln_ws *m, const header *h, const verdict *want, unsigned events, const ln_ws_event *e)
+static void check_fault(ln_ws *m, const header *h, const verdict *want, unsigned events,
+                        const ln_ws_event *e)
 {
     const char *reason = NULL;
 
-    if (events != 1 || e->type != LN_WS_CLOSED || e->code != want->code || e->is_clean || e->by != LN_WS_BY_US)
-        fail_msg("%02x %02x: not failed with %u, length %llu, role %d, mid-message %d, deflate %d", h->first, h->second,
-                 want->code, (unsigned long long)h->length, h->role, h->is_mid_message, h->has_deflate);
+    if (events != 1 || e->type != LN_WS_CLOSED || e->code != want->code || e->is_clean ||
+        e->by != LN_WS_BY_US)
+        fail_msg("%02x %02x: not failed with %u, length %llu, role %d, mid-message %d, deflate %d",
+                 h->first, h->second, want->code, (unsigned long long)h->length, h->role,
+                 h->is_mid_message, h->has_deflate);
     assert_int_equal(ln_ws_fault(m, &reason), want->code);
     assert_non_null(reason);
     check_silence(m, h->role);
 }
 
-static void check_taken(ln_ws *m, const header *h, const verdict *want, unsigned events, const ln_ws_event *e)
+static void check_taken(ln_ws *m, const header *h, const verdict *want, unsigned events,
+                        const ln_ws_event *e)
 {
     if (events != want->has_event || (events > 0 && e->type != want->type))
-        fail_msg("%02x %02x: %u events, the last a %d; wanted %d of %d; length %llu, role %d, mid-message %d, deflate %d", h->first,
-                 h->second, events, e->type, want->has_event, want->type, (unsigned long long)h->length, h->role,
-                 h->is_mid_message, h->has_deflate);
+        fail_msg("%02x %02x: %u events, the last a %d; wanted %d of %d; length %llu, role %d, "
+                 "mid-message %d, deflate %d",
+                 h->first, h->second, events, e->type, want->has_event, want->type,
+                 (unsigned long long)h->length, h->role, h->is_mid_message, h->has_deflate);
     assert_int_equal(ln_ws_fault(m, NULL), 0);
     if (events == 0)
         return;
@@ -232,7 +245,8 @@ static void check(bench *b, const header *h)
     ln_ws m;
 
     cases++;
-    ln_ws_init(&m, &b->configs[h->role], h->has_deflate ? ln_deflate_new(b->zpool, &params, true, 1) : NULL, 0);
+    ln_ws_init(&m, &b->configs[h->role],
+               h->has_deflate ? ln_deflate_new(b->zpool, &params, true, 1) : NULL, 0);
     if (h->is_mid_message) {
         opening[1] = h->role == LN_WS_SERVER ? 0x80 : 0x00;
         assert_int_equal(feed(&m, opening, h->role == LN_WS_SERVER ? 6 : 2, &e), 0);
@@ -252,7 +266,8 @@ static void check(bench *b, const header *h)
 
 /* ---- all of them ---- */
 
-/* A pair of bytes with each class of length: those of 16 and 64 bits are minimal or not, or have the top bit. */
+/* A pair of bytes with each class of length: those of 16 and 64 bits are minimal or not, or have
+ * the top bit. */
 static void check_lengths(bench *b, header *h)
 {
     static const uint64_t of_16[] = {0, 125, 126, 65535};
@@ -325,8 +340,8 @@ static void all_pairs_inside_a_message_with_deflate_match_the_model(void **state
 }
 
 /*
- * Close frames: every code in every length that a close frame can have, RFC 6455 7.4: allowed are those that 7.4.1 defines
- * for the wire, those registered since (1012 to 1014), and 3000 to 4999.
+ * Close frames: every code in every length that a close frame can have, RFC 6455 7.4: allowed are
+ * those that 7.4.1 defines for the wire, those registered since (1012 to 1014), and 3000 to 4999.
  */
 static void all_close_codes_in_all_lengths_match_the_model(void **state)
 {
@@ -336,8 +351,10 @@ static void all_close_codes_in_all_lengths_match_the_model(void **state)
     bench_init(&b);
     for (unsigned code = 0; code < 65536; code++) {
         const bool is_defined_code = code == 1000 || code == 1001 || code == 1002 || code == 1003 ||
-                                     (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
-        const bool is_near = code <= 5001; /* beyond, the lengths make no difference that is worth the time */
+                                     (code >= 1007 && code <= 1014) ||
+                                     (code >= 3000 && code <= 4999);
+        const bool is_near =
+            code <= 5001; /* beyond, the lengths make no difference that is worth the time */
         for (unsigned length = 0; length <= 126; length += is_near || length < 3 ? 1 : 41) {
             uint8_t bytes[4 + 126] = {0x88, (uint8_t)length, (uint8_t)(code >> 8), (uint8_t)code};
             ln_ws_event e = {.type = LN_WS_MESSAGE};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ws_test - what vectors cannot say of the WebSocket machine: time, partial sends, what is shared, what stays valid.
- * Quantities (floods, bounds of memory and work) are in ws_flood_test.c.
+ * ws_test - what vectors cannot say of the WebSocket machine: time, partial sends, what is shared,
+ * what stays valid. Quantities (floods, bounds of memory and work) are in ws_flood_test.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,8 @@
 
 #include "ws_bench.h"
 
-enum { PONG_BACKLOG_BYTES = 16384 }; /* as ws.h promises: pongs behind more than this take one slot */
+/* As ws.h promises: pongs behind more than this take one slot. */
+enum { PONG_BACKLOG_BYTES = 16384 };
 
 static const ln_pmd_params takeover = {false, false, 15, 15};
 
@@ -114,7 +115,8 @@ static void a_reader_that_takes_output_is_not_held_to_the_pong(void **state)
         ln_ws_tick(&b.ws, now_ms);
         assert_int_equal(ws_bench_take(&b), 0);
     }
-    assert_int_equal(ln_ws_queued(&b.ws), 4 + 6 + sizeof large + 2 - 8 * 100); /* one ping, not eight */
+    /* One ping, not eight. */
+    assert_int_equal(ln_ws_queued(&b.ws), 4 + 6 + sizeof large + 2 - 8 * 100);
 
     ln_ws_tick(&b.ws, 5499);
     assert_int_equal(ws_bench_take(&b), 0);
@@ -299,7 +301,8 @@ static void behind_a_backlog_only_the_latest_ping_is_answered(void **state)
     for (int i = 0; i < 1000; i++)
         assert_int_equal(ws_bench_frame(&b, 0x89, i % 2 ? "odd" : "even", i % 2 ? 3 : 4), 1);
     assert_int_equal(ln_ws_queued(&b.ws), backlog);
-    ln_ws_sent(&b.ws, backlog - PONG_BACKLOG_BYTES); /* as much as still counts as a backlog waits */
+    /* As much as still counts as a backlog waits. */
+    ln_ws_sent(&b.ws, backlog - PONG_BACKLOG_BYTES);
     assert_int_equal(ln_ws_queued(&b.ws), PONG_BACKLOG_BYTES);
     ln_ws_sent(&b.ws, 1);
     assert_int_equal(ln_ws_queued(&b.ws), PONG_BACKLOG_BYTES - 1 + 5);
@@ -342,6 +345,20 @@ static void a_pong_that_found_no_memory_does_not_follow_a_later_one(void **state
     ws_bench_fini(&b);
 }
 
+static void a_ping_that_cannot_be_remembered_ends_it(void **state)
+{
+    (void)state;
+    ws_bench b;
+    ws_bench_init(&b, LN_WS_SERVER);
+    ws_bench_open(&b, NULL);
+    fill_output(&b);
+    failing_alloc_refuse(&b.memory);
+    assert_int_equal(ws_bench_frame(&b, 0x89, "p", 1), 1);
+    ws_bench_assert_closed(&b, 1011, false);
+    assert_int_equal(ln_ws_error(&b.ws), LN_ERR_NOMEM);
+    ws_bench_fini(&b);
+}
+
 static void a_waiting_pong_leaves_behind_our_close_but_not_after_the_peers(void **state)
 {
     (void)state;
@@ -367,7 +384,8 @@ static void a_waiting_pong_leaves_behind_our_close_but_not_after_the_peers(void 
 
 static ln_block *make_block(ws_bench *b, const char *text)
 {
-    ln_block *const block = ln_ws_encode(&b->memory.hook, LN_TEXT, (ln_span){text, strlen(text)}, false);
+    ln_block *const block =
+        ln_ws_encode(&b->memory.hook, LN_TEXT, (ln_span){text, strlen(text)}, false);
     assert_non_null(block);
     return block;
 }
@@ -459,7 +477,8 @@ static void shared_frames_wait_for_the_end_of_a_fragmented_send_and_keep_their_o
     assert_int_equal(ln_ws_send_ping(&b.ws, LN_SPAN("p")), 0);
     assert_int_equal(ln_ws_send(&b.ws, LN_TEXT, hello), LN_ERR_BUSY);
     assert_int_equal(ln_ws_send_block(&b.ws, two), 0);
-    assert_int_equal(ln_ws_queued(&b.ws), 3 + 3 + 3 + 3); /* what waits counts, so that a queue limit sees it */
+    /* What waits counts, so that a queue limit sees it. */
+    assert_int_equal(ln_ws_queued(&b.ws), 3 + 3 + 3 + 3);
     WS_BENCH_ASSERT_OUTPUT(&b, "\x02\x01"
                                "a\x89\x01p");
     assert_int_equal(ln_ws_queued(&b.ws), 3 + 3);
@@ -526,6 +545,30 @@ static void a_large_shared_frame_is_sent_from_where_it_lies(void **state)
     }
     assert_int_equal(block->refs, 1);
     ln_block_unref(block);
+}
+
+static void a_shared_frame_is_refused_without_memory_and_after_the_end(void **state)
+{
+    (void)state;
+    for (int is_between_pieces = 0; is_between_pieces < 2; is_between_pieces++) {
+        ws_bench b;
+        ws_bench_init(&b, LN_WS_SERVER);
+        ws_bench_open(&b, NULL);
+        ln_block *const block = make_block(&b, "shared");
+        if (is_between_pieces)
+            assert_int_equal(ln_ws_send_piece(&b.ws, LN_TEXT, hello, false), 0);
+        const size_t before = ln_ws_queued(&b.ws);
+        failing_alloc_refuse(&b.memory);
+        assert_int_equal(ln_ws_send_block(&b.ws, block), LN_ERR_NOMEM);
+        assert_int_equal(ln_ws_queued(&b.ws), before);
+        assert_null(ln_ws_encode(&b.memory.hook, LN_TEXT, hello, false));
+        failing_alloc_allow(&b.memory);
+        assert_int_equal(ln_ws_send_close(&b.ws, 1000, LN_SPAN(""), 0), 0);
+        assert_int_equal(ln_ws_send_block(&b.ws, block), LN_ERR_CLOSED);
+        assert_int_equal(block->refs, 1);
+        ln_block_unref(block);
+        ws_bench_fini(&b);
+    }
 }
 
 static void an_encoded_frame_is_the_frame_that_would_be_sent(void **state)
@@ -611,8 +654,8 @@ static int compare_keys(const void *a, const void *b)
 }
 
 /*
- * Of n keys of 32 random bits n * n / 2^33 pairs are alike, 116 of a million: whoever used fewer bits, or one key twice,
- * would have more.
+ * Of n keys of 32 random bits n * n / 2^33 pairs are alike, 116 of a million: whoever used fewer
+ * bits, or one key twice, would have more.
  */
 static void a_million_client_frames_have_a_million_keys(void **state)
 {
@@ -708,20 +751,24 @@ typedef struct source {
     const char *data; /* of the first event with any */
 } source;
 
-#define SOURCE(name, streaming, deflate, bytewise, input, data)                                                                  \
-    {                                                                                                                            \
-        name, streaming, deflate, bytewise, input, sizeof(input) - 1, data                                                       \
+#define SOURCE(name, streaming, deflate, bytewise, input, data)                                    \
+    {                                                                                              \
+        name, streaming, deflate, bytewise, input, sizeof(input) - 1, data                         \
     }
 
 static const source sources[] = {
     SOURCE("a message where it lies", false, false, false, "\x81\x05Hello", "Hello"),
-    SOURCE("a message gathered from fragments", false, false, false, "\x01\x02He\x80\x03llo", "Hello"),
+    SOURCE("a message gathered from fragments", false, false, false, "\x01\x02He\x80\x03llo",
+           "Hello"),
     SOURCE("a message gathered byte by byte", false, false, true, "\x81\x05Hello", "Hello"),
-    SOURCE("an inflated message", false, true, false, "\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00", "Hello"),
+    SOURCE("an inflated message", false, true, false, "\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00",
+           "Hello"),
     SOURCE("a last piece", true, false, false, "\x81\x05Hello", "Hello"),
     SOURCE("a first piece", true, false, false, "\x01\x02He", "He"),
-    SOURCE("an inflated last piece", true, true, false, "\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00", "Hello"),
-    SOURCE("an inflated first piece", true, true, false, "\x41\x08\xf2\x48\x05\x00\x00\x00\xff\xff", "He"),
+    SOURCE("an inflated last piece", true, true, false, "\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00",
+           "Hello"),
+    SOURCE("an inflated first piece", true, true, false, "\x41\x08\xf2\x48\x05\x00\x00\x00\xff\xff",
+           "He"),
     SOURCE("a ping where it lies", false, false, false, "\x89\x05Hello", "Hello"),
     SOURCE("a ping gathered byte by byte", false, false, true, "\x89\x05Hello", "Hello"),
     SOURCE("a reason", false, false, false, "\x88\x07\x03\xe8Hello", "Hello"),
@@ -757,7 +804,8 @@ static void an_events_bytes_stay_while_the_handler_acts(void **state)
                 fail_msg("%s: no event", from->name);
             do_deed(&b.ws, (deed)(pair / DEEDS));
             do_deed(&b.ws, (deed)(pair % DEEDS));
-            if (e.data.size != strlen(from->data) || memcmp(e.data.data, from->data, e.data.size) != 0)
+            if (e.data.size != strlen(from->data) ||
+                memcmp(e.data.data, from->data, e.data.size) != 0)
                 fail_msg("%s: changed by deeds %d and %d", from->name, pair / DEEDS, pair % DEEDS);
             while (ln_ws_next(&b.ws, &e))
                 assert_int_equal(e.type, LN_WS_CLOSED);
@@ -830,23 +878,25 @@ static void every_end_has_its_code_its_error_and_one_closed(void **state)
         uint16_t code;
         int error;
     } ends[] = {
-        {"\x83\x00", 2, 1002, LN_ERR_PROTOCOL},     {"\x81\x01\xff", 3, 1007, LN_ERR_ENCODING},
-        {"\x82\x0b", 2, 1009, LN_ERR_TOO_BIG},      {"\x02\0\0\0\0\0", 6, 1008, LN_ERR_POLICY},
-        {"\x8a\0\x8a\0\x8a\0", 6, 1008, LN_ERR_POLICY}, {"\x88\x02\x03\xe8", 4, 1000, 0},
+        {"\x83\x00", 2, 1002, LN_ERR_PROTOCOL},
+        {"\x81\x01\xff", 3, 1007, LN_ERR_ENCODING},
+        {"\x82\x0b", 2, 1009, LN_ERR_TOO_BIG},
+        {"\x02\0\0\0\0\0", 6, 1008, LN_ERR_POLICY},
+        {"\x8a\0\x8a\0\x8a\0", 6, 1008, LN_ERR_POLICY},
+        {"\x88\x02\x03\xe8", 4, 1000, 0},
         {"", 0, 1006, LN_ERR_RESET},
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(ends); i++) {
         ws_bench b;
-        unsigned closed = 0;
         ws_bench_init(&b, LN_WS_CLIENT);
         b.config.message_max_bytes = 10;
         b.config.fragments_max = 2;
         b.config.control_rate = (ln_bucket_rate){1, 2};
         ws_bench_open(&b, NULL);
-        closed += ws_bench_feed(&b, ends[i].input, ends[i].size);
+        ws_bench_feed(&b, ends[i].input, ends[i].size);
         if (ends[i].size == 0) {
             ln_ws_eof(&b.ws);
-            closed += ws_bench_take(&b);
+            ws_bench_take(&b);
         }
         ws_bench_assert_closed(&b, ends[i].code, ends[i].code == 1000);
         assert_int_equal(ln_ws_error(&b.ws), ends[i].error);
@@ -854,14 +904,13 @@ static void every_end_has_its_code_its_error_and_one_closed(void **state)
         assert_true(ln_ws_deadline(&b.ws) == UINT64_MAX);
 
         /* Whatever happens after it: no second one. */
-        closed = 0;
-        closed += ws_bench_frame(&b, 0x81, "x", 1) + ws_bench_frame(&b, 0x88, NULL, 0);
+        assert_int_equal(ws_bench_frame(&b, 0x81, "x", 1) + ws_bench_frame(&b, 0x88, NULL, 0), 0);
         ln_ws_tick(&b.ws, UINT64_MAX - 1);
         ln_ws_touch(&b.ws, 0);
         ln_ws_fail(&b.ws, 1011, "again");
         ln_ws_eof(&b.ws);
         ln_ws_abort(&b.ws);
-        assert_int_equal(closed + ws_bench_take(&b), 0);
+        assert_int_equal(ws_bench_take(&b), 0);
         assert_int_equal(ln_ws_error(&b.ws), ends[i].error);
         assert_true(ln_ws_is_over(&b.ws));
         ws_bench_fini(&b);
@@ -1055,8 +1104,23 @@ static void ending_gives_all_memory_back_in_every_state(void **state)
 {
     (void)state;
     static stage *const stages[] = {
-        at_begin,    in_header, in_payload,         in_message, in_compressed_message, in_ping, with_event_waiting, with_event_given,
-        with_output, closing,   closing_in_message, failed,     closed,                with_pong_waiting, aborted_with_output,  ended,   failed_by_us,
+        at_begin,
+        in_header,
+        in_payload,
+        in_message,
+        in_compressed_message,
+        in_ping,
+        with_event_waiting,
+        with_event_given,
+        with_output,
+        closing,
+        closing_in_message,
+        failed,
+        closed,
+        with_pong_waiting,
+        aborted_with_output,
+        ended,
+        failed_by_us,
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(stages); i++) {
         for (int is_streaming = 0; is_streaming < 2; is_streaming++) {
@@ -1165,10 +1229,12 @@ static int send_in_pieces(ws_bench *b, ln_span text)
     return 0;
 }
 
-/* Sends a dozen compressed messages while allocation number `fail_at` fails. False if there was none. */
+/* Sends a dozen compressed messages while allocation number `fail_at` fails. False if there was
+ * none. */
 static bool send_starved(const ln_pmd_params *params, size_t fail_at)
 {
-    static const char *const texts[] = {"the first text", "the first text again", "the first text, and again", "the first"};
+    static const char *const texts[] = {"the first text", "the first text again",
+                                        "the first text, and again", "the first"};
     ws_bench from, to;
     ln_buf wire;
 
@@ -1180,7 +1246,8 @@ static bool send_starved(const ln_pmd_params *params, size_t fail_at)
     from.memory.fail_at = from.memory.calls + fail_at;
     for (size_t i = 0; i < 12; i++) {
         const ln_span text = {texts[i % 4], strlen(texts[i % 4])};
-        const int rc = i % 3 == 2 ? send_in_pieces(&from, text) : ln_ws_send(&from.ws, LN_TEXT, text);
+        const int rc =
+            i % 3 == 2 ? send_in_pieces(&from, text) : ln_ws_send(&from.ws, LN_TEXT, text);
         assert_true(rc == 0 || rc == LN_ERR_NOMEM);
         wire.size = 0;
         ws_bench_drain(&from, &wire);
@@ -1197,8 +1264,8 @@ static bool send_starved(const ln_pmd_params *params, size_t fail_at)
 }
 
 /*
- * What a sender said it queued arrives, what it refused does not, and nothing after it is garbled: no later message refers
- * to one that was not sent.
+ * What a sender said it queued arrives, what it refused does not, and nothing after it is garbled:
+ * no later message refers to one that was not sent.
  */
 static void a_compressed_message_that_found_no_memory_garbles_no_later_one(void **state)
 {
@@ -1230,12 +1297,14 @@ int main(void)
         cmocka_unit_test(behind_a_backlog_only_the_latest_ping_is_answered),
         cmocka_unit_test(an_empty_ping_behind_a_backlog_is_answered_empty),
         cmocka_unit_test(a_pong_that_found_no_memory_does_not_follow_a_later_one),
+        cmocka_unit_test(a_ping_that_cannot_be_remembered_ends_it),
         cmocka_unit_test(a_waiting_pong_leaves_behind_our_close_but_not_after_the_peers),
         cmocka_unit_test(output_is_the_same_however_it_is_taken),
         cmocka_unit_test(pulling_changes_nothing),
         cmocka_unit_test(shared_frames_wait_for_the_end_of_a_fragmented_send_and_keep_their_order),
         cmocka_unit_test(every_way_to_end_gives_waiting_frames_back),
         cmocka_unit_test(a_large_shared_frame_is_sent_from_where_it_lies),
+        cmocka_unit_test(a_shared_frame_is_refused_without_memory_and_after_the_end),
         cmocka_unit_test(an_encoded_frame_is_the_frame_that_would_be_sent),
         cmocka_unit_test(what_cannot_be_sent_is_refused_and_changes_nothing),
         cmocka_unit_test(trusted_text_is_sent_as_it_is),
