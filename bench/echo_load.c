@@ -3,7 +3,10 @@
  * echo_load - loads an echo server with messages in flight, verifies every byte that comes back,
  * and tells what a message costs the server's processor.
  *
- *     echo_load PORT PID CONNS DEPTH SIZE SECONDS
+ *     echo_load PORT PID CONNS DEPTH SIZE[t|u] SECONDS
+ *
+ * SIZE is of binary messages; with t they are ASCII text, with u text of which every eighth
+ * character takes two to four bytes.
  *
  * Closed loop: each connection sends DEPTH messages in one write and the next DEPTH when all of
  * them are back. The server's time is user + system from /proc/PID/stat, without the first tenth of
@@ -25,6 +28,7 @@
 #include <unistd.h>
 
 static int conns, depth, size;
+static char kind;                /* '\0' binary, 't', 'u' */
 static uint8_t *request, *reply; /* DEPTH frames each */
 static size_t request_size, reply_size;
 
@@ -65,7 +69,7 @@ static size_t write_head(uint8_t *to, uint8_t masked)
 {
     size_t n = 2;
 
-    to[0] = 0x82;
+    to[0] = kind == '\0' ? 0x82 : 0x81;
     if (size < 126) {
         to[1] = (uint8_t)(masked | size);
     } else if (size < 65536) {
@@ -82,6 +86,23 @@ static size_t write_head(uint8_t *to, uint8_t masked)
     return n;
 }
 
+/* Message `i` of a burst. */
+static void make_payload(uint8_t *to, int i)
+{
+    static const char *const others[] = {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+
+    for (int k = 0; k < size; k++) {
+        const char *const other = others[(i + k) / 8 % 3];
+        const int n = (int)strlen(other);
+        if (kind == 'u' && k % 8 == 0 && k + n <= size) {
+            memcpy(to + k, other, (size_t)n);
+            k += n - 1;
+        } else {
+            to[k] = (uint8_t)(kind == '\0' ? i * 31 + k : 'a' + (i + k) % 26);
+        }
+    }
+}
+
 static void make_frames(void)
 {
     static const uint8_t mask[4] = {0x12, 0x34, 0x56, 0x78};
@@ -93,11 +114,9 @@ static void make_frames(void)
         memcpy(request + request_size, mask, 4);
         request_size += 4;
         reply_size += write_head(reply + reply_size, 0);
-        for (int k = 0; k < size; k++) {
-            const uint8_t byte = (uint8_t)(i * 31 + k);
-            reply[reply_size++] = byte;
-            request[request_size++] = byte ^ mask[k & 3];
-        }
+        make_payload(reply + reply_size, i);
+        for (int k = 0; k < size; k++)
+            request[request_size++] = reply[reply_size++] ^ mask[k & 3];
     }
 }
 
@@ -198,13 +217,15 @@ static long run(int ep, double until)
 int main(int argc, char **argv)
 {
     if (argc != 7) {
-        fputs("usage: echo_load PORT PID CONNS DEPTH SIZE SECONDS\n", stderr);
+        fputs("usage: echo_load PORT PID CONNS DEPTH SIZE[t|u] SECONDS\n", stderr);
         return 2;
     }
     const int pid = atoi(argv[2]);
     conns = atoi(argv[3]);
     depth = atoi(argv[4]);
-    size = atoi(argv[5]);
+    char *end;
+    size = (int)strtol(argv[5], &end, 10);
+    kind = *end;
     const double seconds = atof(argv[6]);
     const int ep = epoll_create1(0);
     struct conn *const list = calloc((size_t)conns, sizeof *list);

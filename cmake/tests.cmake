@@ -40,6 +40,9 @@ endfunction()
 
 # linnet_register(<test> <seconds> <environment> <command>...)
 function(linnet_register test seconds environment)
+  if(SANITIZE) # slower by up to this much
+    math(EXPR seconds "${seconds} * 5")
+  endif()
   add_test(NAME ${test} COMMAND ${ARGN})
   set_tests_properties(${test} PROPERTIES WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} TIMEOUT ${seconds}
                                           ENVIRONMENT "${TEST_ENVIRONMENT};${environment}")

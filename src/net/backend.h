@@ -112,4 +112,22 @@ LN_INLINE bool ln_sock_wants_input(const ln_sock *s)
 void ln_sock_receive_ended(ln_sock *s, int error);
 void ln_sock_send_failed(ln_sock *s, int error);
 
+/*
+ * For the back ends, around the call that hands up what a sock received: if the sock is all that
+ * was corked in it, its output need not wait for the turn's end, since nobody else's input added to
+ * it. It is sent while the sock is still in the processor's cache.
+ */
+void ln_sock_uncork(ln_sock *s, ln_sock **mark);
+
+LN_INLINE ln_sock **ln_loop_corked_mark(const ln_loop *loop)
+{
+    return loop->corked_end;
+}
+
+LN_INLINE void ln_sock_flush_alone(ln_sock *s, ln_sock **mark)
+{
+    if (LN_LIKELY(*mark == s && s->next == NULL))
+        ln_sock_uncork(s, mark);
+}
+
 #endif

@@ -214,12 +214,14 @@ static void tell_fault(ln_sock *s)
 static void stream_ready(ln_sock *s, uint32_t events)
 {
     const unsigned sending = s->flags & (LN_SOCK_SENDING | LN_SOCK_BROKEN | LN_SOCK_FAILED);
+    ln_sock **const mark = ln_loop_corked_mark(s->loop);
     if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP) && sending == LN_SOCK_SENDING)
         send_again(s);
     if (events & (EPOLLIN | EPOLLERR | EPOLLHUP) && ln_sock_wants_input(s))
         receive(s);
     if (s->flags & LN_SOCK_BROKEN)
         tell_fault(s);
+    ln_sock_flush_alone(s, mark);
 }
 
 static void listener_ready(ln_sock *s)

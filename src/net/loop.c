@@ -166,6 +166,15 @@ static void flush_one(ln_sock *s)
     }
 }
 
+void ln_sock_uncork(ln_sock *s, ln_sock **mark)
+{
+    LN_ASSERT(s->loop->corked_end == &s->next);
+    *mark = NULL;
+    s->loop->corked_end = mark;
+    s->flags &= (uint8_t)~LN_SOCK_CORKED;
+    flush_one(s);
+}
+
 static unsigned flush(ln_loop *loop)
 {
     ln_sock *s = loop->corked;

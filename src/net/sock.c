@@ -55,6 +55,17 @@ size_t ln_sock_send_quiet(ln_sock *s, const ln_span *spans, int k)
     return may_send(s, k) ? s->loop->backend->send_quiet(s, spans, k) : 0;
 }
 
+size_t ln_sock_write(ln_sock *s, const ln_span *spans, int k)
+{
+    const struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)spans,
+                                   .msg_iovlen = (size_t)k};
+
+    if (!may_send(s, k))
+        return 0;
+    const ssize_t n = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return n > 0 ? (size_t)n : 0;
+}
+
 bool ln_sock_is_sending(const ln_sock *s)
 {
     return s->flags & LN_SOCK_SENDING;

@@ -80,6 +80,12 @@ size_t ln_sock_send(ln_sock *s, const ln_span *spans, int k);
  * ln_sock_cork() brings it soon: a corked socket is never quiet.
  */
 size_t ln_sock_send_quiet(ln_sock *s, const ln_span *spans, int k);
+/*
+ * Sends what the system takes at this moment, and no more: nothing is under way afterwards. For
+ * much at once, which is not to be copied. 0 also when the connection is broken: the next send says
+ * so. Only when ln_sock_is_sending() is false.
+ */
+size_t ln_sock_write(ln_sock *s, const ln_span *spans, int k);
 bool ln_sock_is_sending(const ln_sock *s);
 
 /* on_flush will come before the loop sleeps; once per turn however often this is called. */

@@ -81,6 +81,19 @@ LN_INLINE size_t ln_stream_send(ln_stream *s, const ln_span *spans, int k)
     return LN_LIKELY(!s->tls) ? ln_sock_send(&s->sock, spans, k) : ln_tls_send(s->tls, spans, k);
 }
 
+/* As ln_sock_send_quiet(). */
+LN_INLINE size_t ln_stream_send_quiet(ln_stream *s, const ln_span *spans, int k)
+{
+    return LN_LIKELY(!s->tls) ? ln_sock_send_quiet(&s->sock, spans, k)
+                              : ln_tls_send(s->tls, spans, k);
+}
+
+/* As ln_sock_write(); TLS takes as much as it encrypts at once. */
+LN_INLINE size_t ln_stream_write(ln_stream *s, const ln_span *spans, int k)
+{
+    return LN_LIKELY(!s->tls) ? ln_sock_write(&s->sock, spans, k) : ln_tls_send(s->tls, spans, k);
+}
+
 LN_INLINE bool ln_stream_is_sending(const ln_stream *s)
 {
     return LN_LIKELY(!s->tls) ? ln_sock_is_sending(&s->sock) : ln_tls_is_sending(s->tls);

@@ -354,7 +354,9 @@ static void hand_up(ln_sock *s, uint8_t *bytes, size_t n, bool is_lent)
 {
     ln_uring *const u = s->loop->io;
     if (LN_LIKELY(ln_sock_wants_input(s) && !(s->io_flags & LN_URING_KEPT))) {
+        ln_sock **const mark = ln_loop_corked_mark(s->loop);
         s->ops->on_recv(s, bytes, n);
+        ln_sock_flush_alone(s, mark);
         return;
     }
     if (s->flags & (LN_SOCK_CLOSING | LN_SOCK_ENDED))

@@ -10,11 +10,8 @@
 #include "wsconn.h"
 
 enum {
-    /*
-     * Output beyond this is given to the system at once instead of at the end of the turn: a
-     * handler that sends a lot should fill the socket, not our memory.
-     */
-    PUSH_BYTES = 65536
+    /* From here on a system call costs less than a copy. */
+    THROUGH_BYTES = 8192
 };
 
 /* ---- identity ---- */
@@ -168,6 +165,18 @@ static int make_room(ln_conn *c, size_t size)
     return has_room(c, size) ? 0 : overflow(c);
 }
 
+/*
+ * The common case, in which no limit, policy or order has to be looked at: nothing but a little
+ * output waits. `size` is that of a message.
+ */
+LN_INLINE bool is_easy(const ln_conn *c, size_t size)
+{
+    const uintptr_t unusual =
+        (uintptr_t)c->more | (uintptr_t)c->stream.tls | (uintptr_t)c->ws.extra;
+    return c->phase == LN_CONN_OPEN && unusual == 0 && !(c->flags & LN_CONN_ABOVE_HIGH) &&
+           c->ws.out.bytes + size < ln_conn_site(c)->easy_bytes;
+}
+
 /* A message is in the queue: 0, or 1 above high water. */
 LN_INLINE int queued(ln_conn *c)
 {
@@ -175,7 +184,7 @@ LN_INLINE int queued(ln_conn *c)
 
     ln_count(&site->home->counters.messages_out, 1);
     ln_conn_touch(c);
-    if (LN_LIKELY(ln_ws_queued(&c->ws) < PUSH_BYTES && !(c->flags & LN_CONN_ABOVE_HIGH)))
+    if (LN_LIKELY(ln_ws_queued(&c->ws) < LN_SITE_PUSH_BYTES && !(c->flags & LN_CONN_ABOVE_HIGH)))
         return 0;
     if (!ln_stream_is_sending(&c->stream))
         ln_conn_push(c);
@@ -201,14 +210,58 @@ static int send_waiting(ln_conn *c, enum ln_kind kind, ln_span data)
     return rc < 0 ? rc : queued(c);
 }
 
+/* Easily queued. */
+LN_INLINE int counted(ln_conn *c, int rc)
+{
+    if (LN_UNLIKELY(rc < 0))
+        return rc;
+    ln_count(&ln_conn_site(c)->home->counters.messages_out, 1);
+    ln_conn_touch(c);
+    return 0;
+}
+
+/* Behind the output that waits, without being copied as far as the system takes it. */
+static int send_through(ln_conn *c, enum ln_kind kind, ln_span data)
+{
+    uint8_t head[LN_FRAME_HEAD_MAX];
+    ln_span spans[LN_SOCK_SPANS_MAX];
+
+    const int size = ln_ws_send_begin(&c->ws, kind, data, head);
+    if (size < 0)
+        return size == LN_ERR_UNSUPPORTED ? ln_ws_send(&c->ws, kind, data) : size;
+    int k = ln_ws_pull(&c->ws, spans, LN_SOCK_SPANS_MAX - 2);
+    const size_t before = c->ws.out.bytes;
+    size_t waiting = 0;
+    for (int i = 0; i < k; i++)
+        waiting += spans[i].size;
+    if (waiting < before) /* too many pieces for one call */
+        return ln_ws_send(&c->ws, kind, data);
+    spans[k++] = (ln_span){head, (size_t)size};
+    spans[k++] = data;
+    const size_t n = ln_stream_write(&c->stream, spans, k);
+    const size_t old = ln_min_size(n, before);
+    if (old > 0)
+        ln_conn_sent(c, old);
+    ln_count(&ln_conn_site(c)->home->counters.bytes_out, n);
+    return ln_ws_send_end(&c->ws, (ln_span){head, (size_t)size}, data, n - old);
+}
+
+/* Much, and the system may take it as it is. */
+static bool goes_through(const ln_conn *c, ln_span data)
+{
+    return data.size >= THROUGH_BYTES && !ln_stream_is_sending(&c->stream) && c->more == NULL;
+}
+
 LN_HOT int ln_conn_send(ln_conn *c, enum ln_kind kind, ln_span data)
 {
+    if (LN_LIKELY(is_easy(c, data.size) && data.size < THROUGH_BYTES))
+        return counted(c, ln_ws_send(&c->ws, kind, data));
     int rc = make_room(c, data.size);
     if (LN_UNLIKELY(rc < 0))
         return rc;
     if (LN_UNLIKELY(has_to_wait(c)))
         return send_waiting(c, kind, data);
-    rc = ln_ws_send(&c->ws, kind, data);
+    rc = goes_through(c, data) ? send_through(c, kind, data) : ln_ws_send(&c->ws, kind, data);
     return LN_UNLIKELY(rc < 0) ? rc : queued(c);
 }
 
@@ -223,6 +276,8 @@ int ln_conn_send_piece(ln_conn *c, enum ln_kind kind, ln_span data, bool is_last
 
 LN_HOT int ln_conn_send_block(ln_conn *c, ln_block *frame)
 {
+    if (LN_LIKELY(is_easy(c, frame->size)))
+        return counted(c, ln_ws_send_block(&c->ws, frame));
     int rc = make_room(c, frame->size);
     if (LN_UNLIKELY(rc < 0))
         return rc;

@@ -13,6 +13,7 @@ void ln_home_fini(ln_home *home)
     ln_connpages_fini(&home->pages, home->alloc);
     ln_zpool_free(home->zpool);
     ln_buf_fini(&home->scratch);
+    ln_spare_fini(&home->spare);
 }
 
 ln_zpool *ln_home_zpool(ln_home *home)

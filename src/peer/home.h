@@ -74,6 +74,7 @@ typedef struct ln_home {
     void *service;                  /* the hub floor's state for this worker */
     ln_zpool *zpool;                /* made on first need */
     ln_buf scratch;                 /* for compressing */
+    ln_spare spare;                 /* for large messages */
     ln_counters counters;
     uint32_t conn_count; /* that hold memory: also those that are ending */
     uint32_t header_max_bytes;

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "proto/frame.h"
 #include "proto/upgrade.h"
 
 /* ---- options ---- */
@@ -107,6 +108,15 @@ void ln_plan_fini(ln_plan *p, const ln_allocator *alloc)
 
 /* ---- on one loop ---- */
 
+/* See site.h. A frame's head counts, too; with drop-oldest what is above low water has to wait. */
+static size_t easy_bytes(const ln_ws_options *o)
+{
+    const size_t most =
+        o->overflow == LN_OVERFLOW_DROP_OLDEST ? o->low_water_bytes : o->queue_max_bytes;
+    const size_t near = ln_min_size(most, LN_SITE_PUSH_BYTES);
+    return near > LN_FRAME_HEAD_MAX ? near - LN_FRAME_HEAD_MAX : 0;
+}
+
 void ln_site_init(ln_site *site, ln_home *home, const ln_plan *plan, ln_ws_role role)
 {
     const ln_ws_options *const o = &plan->options;
@@ -115,6 +125,7 @@ void ln_site_init(ln_site *site, ln_home *home, const ln_plan *plan, ln_ws_role 
     *site = (ln_site){
         .home = home,
         .plan = plan,
+        .easy_bytes = easy_bytes(o),
         .config = {.role = role,
                    .is_streaming = plan->handlers.on_chunk != NULL,
                    .trusts_text = o->trust_text,
@@ -132,6 +143,7 @@ void ln_site_init(ln_site *site, ln_home *home, const ln_plan *plan, ln_ws_role 
                    .pool = home->loop == NULL ? NULL : &home->loop->pool,
                    .alloc = home->alloc,
                    .scratch = &home->scratch,
+                   .spare = &home->spare,
                    .mask_key = ln_home_mask_key,
                    .mask_user = home},
     };

@@ -8,7 +8,14 @@
 
 #include "home.h"
 
-enum { LN_SITE_DEFLATE_LEVEL = 6 };
+enum {
+    LN_SITE_DEFLATE_LEVEL = 6,
+    /*
+     * Output beyond this is given to the system at once instead of at the end of the turn: a
+     * handler that sends a lot should fill the socket, not our memory.
+     */
+    LN_SITE_PUSH_BYTES = 65536
+};
 
 /* An endpoint's fixed part, shared by all workers. */
 typedef struct ln_plan {
@@ -28,6 +35,7 @@ typedef struct ln_site {
     ln_ws_config config;
     ln_home *home;
     const ln_plan *plan;
+    size_t easy_bytes; /* with less output than this, no limit and no mark is near */
 } ln_site;
 
 void ln_site_init(ln_site *site, ln_home *home, const ln_plan *plan, ln_ws_role role);

@@ -207,10 +207,9 @@ void ln_conn_finish(ln_conn *c)
 
 /* ---- output ---- */
 
-/* What waits in this connection's queue, as the home's counter knows it. */
-static void account(ln_conn *c, ln_home *home)
+/* `queued` bytes wait in this connection's queue: tells the home's counter. */
+static void account(ln_conn *c, ln_home *home, size_t queued)
 {
-    const size_t queued = ln_conn_queued_bytes(c);
     const uint32_t now = queued > UINT32_MAX ? UINT32_MAX : (uint32_t)queued;
 
     if (LN_LIKELY(now == c->accounted_bytes))
@@ -238,10 +237,18 @@ void ln_conn_refill(ln_conn *c, size_t below_bytes)
     }
 }
 
+/* Is nobody waiting for the end of a send of `k` spans, which is all there is to send? */
+static bool may_be_quiet(const ln_conn *c, int k)
+{
+    return c->phase == LN_CONN_OPEN && !(c->flags & LN_CONN_ABOVE_HIGH) && c->more == NULL &&
+           c->ws.extra == NULL && k < LN_SOCK_SPANS_MAX;
+}
+
 LN_HOT void ln_conn_push(ln_conn *c)
 {
     ln_span spans[LN_SOCK_SPANS_MAX];
     ln_home *const home = ln_conn_home(c);
+    bool is_quiet = false;
 
     while (!ln_stream_is_sending(&c->stream)) {
         /* Each time: when the system takes everything at once, nothing else would ask for what
@@ -251,13 +258,16 @@ LN_HOT void ln_conn_push(ln_conn *c)
         const int k = ln_chain_peek(&c->ws.out, spans, LN_SOCK_SPANS_MAX);
         if (k == 0)
             break;
-        const size_t n = ln_stream_send(&c->stream, spans, k);
+        is_quiet = may_be_quiet(c, k);
+        const size_t n = is_quiet ? ln_stream_send_quiet(&c->stream, spans, k)
+                                  : ln_stream_send(&c->stream, spans, k);
         if (n == 0)
             break;
         ln_conn_sent(c, n);
         ln_count(&home->counters.bytes_out, n);
     }
-    account(c, home);
+    /* What left quietly is as good as gone, and may be told to be so only with the next event. */
+    account(c, home, is_quiet ? 0 : ln_conn_queued_bytes(c));
 }
 
 void ln_conn_sent(ln_conn *c, size_t n)
@@ -335,6 +345,27 @@ static void stash(ln_conn *c, const uint8_t *bytes, size_t n)
         ln_conn_drop(c, LN_ERR_NOMEM);
 }
 
+/* Short whole messages from the front of `bytes`, as long as there are some. Bytes used. */
+static size_t feed_short(ln_conn *c, uint8_t *bytes, size_t n, uint64_t now_ms)
+{
+    const ln_site *const site = ln_conn_site(c);
+    const ln_ws_handlers *const h = &site->plan->handlers;
+    ln_message message = {.is_first = true, .is_last = true};
+    size_t used = 0;
+
+    for (;;) {
+        const bool is_listening = c->phase == LN_CONN_OPEN && !(c->flags & LN_CONN_PAUSED);
+        const size_t took = ln_ws_take_short(&c->ws, bytes + used, is_listening ? n - used : 0,
+                                             now_ms, &message.kind, &message.data);
+        if (took == 0)
+            return used;
+        used += took;
+        ln_count(&site->home->counters.messages_in, 1);
+        if (LN_LIKELY(h->on_message != NULL))
+            h->on_message(c, &message, h->user);
+    }
+}
+
 LN_HOT void ln_conn_feed(ln_conn *c, uint8_t *bytes, size_t n)
 {
     const uint64_t now_ms = c->stream.sock.loop->now_ms;
@@ -345,6 +376,11 @@ LN_HOT void ln_conn_feed(ln_conn *c, uint8_t *bytes, size_t n)
             stash(c, bytes, n);
             return;
         }
+        const size_t took = feed_short(c, bytes, n, now_ms);
+        bytes += took;
+        n -= took;
+        if (LN_LIKELY(n == 0) || LN_UNLIKELY(c->flags & LN_CONN_PAUSED))
+            continue;
         const size_t used = ln_ws_feed(&c->ws, bytes, n, now_ms);
         bytes += used;
         n -= used;
@@ -490,6 +526,15 @@ static void on_stream_closed(ln_stream *s)
     ln_conn_free(ln_conn_of_stream(s));
 }
 
+static uint8_t *on_stream_lend(ln_stream *s, size_t *n)
+{
+    ln_conn *const c = ln_conn_of_stream(s);
+
+    if (LN_LIKELY(c->ws.message == NULL) || c->phase != LN_CONN_OPEN || has_stash(c))
+        return NULL;
+    return ln_ws_lend(&c->ws, n);
+}
+
 const ln_stream_ops ln_conn_ops = {
     .on_open = on_stream_open,
     .on_recv = on_stream_recv,
@@ -497,6 +542,7 @@ const ln_stream_ops ln_conn_ops = {
     .on_end = on_stream_end,
     .on_flush = on_stream_flush,
     .on_closed = on_stream_closed,
+    .lend = on_stream_lend,
 };
 
 /* ---- from HTTP to WebSocket ---- */

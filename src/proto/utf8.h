@@ -15,6 +15,8 @@
 #ifndef LN_UTF8_H
 #define LN_UTF8_H
 
+#include <string.h>
+
 #include "base/base.h"
 
 enum { LN_UTF8_ACCEPT = 0, LN_UTF8_REJECT = 1 }; /* other values: inside a code point */
@@ -27,6 +29,25 @@ uint8_t ln_utf8_feed(uint8_t state, const uint8_t *bytes, size_t n);
 
 /* A whole text. */
 bool ln_utf8_is_valid(const void *bytes, size_t n);
+
+/* Nothing but ASCII: for short texts, done without a call. */
+LN_INLINE bool ln_utf8_is_ascii(const uint8_t *bytes, size_t n)
+{
+    uint64_t word, all = 0;
+
+    if (n >= sizeof word) {
+        for (size_t i = 0; i < n - sizeof word; i += sizeof word) {
+            memcpy(&word, bytes + i, sizeof word);
+            all |= word;
+        }
+        memcpy(&word, bytes + n - sizeof word, sizeof word); /* may overlap the one before */
+        all |= word;
+    } else {
+        for (size_t i = 0; i < n; i++)
+            all |= bytes[i];
+    }
+    return (all & UINT64_C(0x8080808080808080)) == 0;
+}
 
 typedef uint8_t ln_utf8_fn(uint8_t state, const uint8_t *bytes, size_t n);
 

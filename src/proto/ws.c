@@ -56,8 +56,10 @@ void ln_ws_init(ln_ws *m, const ln_ws_config *config, ln_deflate *deflate, uint6
 
 void ln_ws_free_message(ln_ws *m)
 {
-    if (m->message == NULL)
+    if (m->message == NULL || m->message->is_lent)
         return;
+    if (m->config->spare != NULL)
+        ln_spare_give(m->config->spare, &m->message->data);
     ln_buf_fini(&m->message->data);
     ln_free(m->config->alloc, m->message);
     m->message = NULL;
@@ -82,6 +84,8 @@ void ln_ws_fini(ln_ws *m)
 {
     if (m->config == NULL)
         return;
+    if (m->message != NULL)
+        m->message->is_lent = false; /* the transport is gone */
     ln_ws_free_message(m);
     ln_chain_fini(&m->out, m->config->pool);
     if (m->extra != NULL)
@@ -223,6 +227,7 @@ static void fill_closed(ln_ws *m, ln_ws_event *event)
 bool ln_ws_next(ln_ws *m, ln_ws_event *event)
 {
     if (m->pending == WS_NOTHING) {
+        m->event_data = NULL;
         if (LN_UNLIKELY(m->flags & WS_MESSAGE_GIVEN))
             ln_ws_free_message(m);
         if (LN_UNLIKELY(m->extra != NULL))

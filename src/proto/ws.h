@@ -27,7 +27,9 @@
 
 #include "base/bucket.h"
 #include "base/chain.h"
+#include "base/spare.h"
 #include "deflate.h"
+#include "frame.h"
 
 enum { LN_WS_REASON_MAX_BYTES = 123 }; /* of a close frame: RFC 6455 5.5 and 5.5.1 */
 
@@ -53,6 +55,7 @@ typedef struct ln_ws_config {
     ln_pool *pool;             /* for output */
     const ln_allocator *alloc; /* for input */
     ln_buf *scratch;           /* for compressing; shared by all of the loop, empty between calls */
+    ln_spare *spare;           /* for large messages; NULL = none */
     uint32_t (*mask_key)(void *user); /* client: four unpredictable bytes */
     void *mask_user;
 } ln_ws_config;
@@ -88,7 +91,7 @@ typedef struct ln_ws {
     ln_ws_extra *extra;
     ln_deflate *deflate;       /* owned; NULL = not negotiated */
     uint64_t left;             /* payload bytes of the current frame still to come */
-    const uint8_t *event_data; /* of the pending event */
+    const uint8_t *event_data; /* of the pending event, or of the one given out last; then NULL */
     uint32_t event_size;
     uint32_t mask;
     /* when the peer was last heard, or when the unanswered ping or our close went */
@@ -123,6 +126,22 @@ void ln_ws_fini(ln_ws *m);
 size_t ln_ws_feed(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms);
 
 /*
+ * Where the transport may receive next, so that a long payload is not copied: the memory that
+ * follows what has come of the message, *n bytes of it; NULL = anywhere. Bytes fed from there are
+ * already in place. It stays until they are fed, or until fini.
+ */
+uint8_t *ln_ws_lend(ln_ws *m, size_t *n);
+
+/*
+ * feed() and next() in one step for the commonest input, a whole uncompressed message of up to 125
+ * bytes at the front of `bytes`. Returns how many bytes it took: the message is in *kind and *data,
+ * which is valid until the next call: call until it returns 0, which is something else (or nothing),
+ * left as it is for feed().
+ */
+size_t ln_ws_take_short(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms, enum ln_kind *kind,
+                        ln_span *data);
+
+/*
  * The next event; false when there is none, which also gives back the memory of the message before:
  * always ask until false. The span in an event is valid until the next call of this, feed, tick or
  * eof.
@@ -134,6 +153,17 @@ bool ln_ws_next(ln_ws *m, ln_ws_event *event);
  * UTF-8 in text, unless trusted; 2 GiB or more); LN_ERR_NOMEM (nothing was queued).
  */
 int ln_ws_send(ln_ws *m, enum ln_kind kind, ln_span data);
+
+/*
+ * For a transport that can write at once: a message that need not be copied into the output first.
+ * begin() judges it as ln_ws_send() does and writes its frame's head; the size of that, or an error,
+ * or LN_ERR_UNSUPPORTED where the payload is not sent as it is (compressed, masked): send it as any
+ * other. The transport then writes the output, `head` and `data`, in this order and as far as it
+ * goes, and end() is told how many bytes of head and data together have left; the rest is queued.
+ * LN_ERR_NOMEM from end(): if some had left, the machine has failed.
+ */
+int ln_ws_send_begin(ln_ws *m, enum ln_kind kind, ln_span data, uint8_t head[LN_FRAME_HEAD_MAX]);
+int ln_ws_send_end(ln_ws *m, ln_span head, ln_span data, size_t n);
 
 /*
  * The next piece of a fragmented message; `kind` counts on the first. Other messages wait until the

@@ -60,6 +60,7 @@ struct ln_ws_message {
     uint8_t utf8; /* state of the validator */
     bool is_deflated;
     bool is_begun; /* streaming: a piece has been given out */
+    bool is_lent;  /* the transport may be receiving into data: not to be freed, except by fini */
 };
 
 /* What a connection needs now and then. Bytes are counted, not terminated. */

@@ -15,6 +15,13 @@
 #include "utf8.h"
 #include "wsinner.h"
 
+enum {
+    /* Less is copied from where it happens to be received. */
+    LEND_MIN_BYTES = 32768,
+    /* What the processor still has in its second cache when it is unmasked. */
+    LEND_MAX_BYTES = 262144
+};
+
 /* How many of `n` bytes belong to the current frame. */
 static size_t most_of(const ln_ws *m, size_t n)
 {
@@ -198,6 +205,39 @@ static bool inflate(ln_ws *m, uint8_t *bytes, size_t n, bool is_last, ln_span *f
     return false;
 }
 
+/*
+ * What to make room for when `n` bytes have come: they, and what is announced to follow, but no more
+ * than has come already, so that a frame that fits is not moved and one that only says that it is
+ * long costs nothing.
+ */
+static size_t room_for(ln_ws *m, size_t n)
+{
+    ln_buf *const data = &m->message->data;
+    const size_t ahead = (size_t)ln_min_size(m->left, data->size + n);
+
+    if (data->capacity == 0 && n + m->left >= LN_SPARE_MIN_BYTES && m->config->spare != NULL)
+        ln_spare_take(m->config->spare, data);
+    return n + ahead;
+}
+
+uint8_t *ln_ws_lend(ln_ws *m, size_t *n)
+{
+    ln_ws_message *const g = m->message;
+
+    if (g == NULL || m->phase != WS_DATA || m->left < LEND_MIN_BYTES || g->is_deflated ||
+        m->config->is_streaming || m->state != WS_OPEN || m->pending != WS_NOTHING)
+        return NULL;
+    ln_buf *const data = &g->data;
+    if (data->size == data->capacity &&
+        ln_buf_reserve(data, ln_min_size(m->left, data->size), message_limit(m)) < 0)
+        return NULL;
+    if (data->capacity - data->size < LEND_MIN_BYTES)
+        return NULL;
+    g->is_lent = true;
+    *n = ln_min_size(ln_min_size(m->left, data->capacity - data->size), LEND_MAX_BYTES);
+    return data->data + data->size;
+}
+
 /* The next bytes of a plain message: gathered, or when streaming left where they are. */
 static bool gather(ln_ws *m, uint8_t *bytes, size_t n, ln_span *fresh)
 {
@@ -211,7 +251,9 @@ static bool gather(ln_ws *m, uint8_t *bytes, size_t n, ln_span *fresh)
     *fresh = (ln_span){NULL, 0};
     if (n == 0)
         return true;
-    if (ln_buf_reserve(data, n, message_limit(m)) < 0) {
+    m->message->is_lent = false;
+    if (bytes != data->data + data->size && /* NULL + 0 differs, too */
+        ln_buf_reserve(data, room_for(m, n), message_limit(m)) < 0) {
         ln_ws_give_up(m, WS_FAULT_MEMORY);
         return false;
     }
@@ -416,7 +458,46 @@ static size_t take_head(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
     return f.size + begin_frame(m, &f, bytes + f.size, n - f.size, now_ms);
 }
 
-/* ---- the verb ---- */
+/* ---- the verbs ---- */
+
+LN_HOT size_t ln_ws_take_short(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms,
+                               enum ln_kind *kind, ln_span *data)
+{
+    enum { HEAD_BYTES = 6 }; /* first byte, length, mask */
+    const ln_ws_config *const c = m->config;
+
+    m->event_data = NULL; /* the message before is done with */
+    if (LN_UNLIKELY(c->role != LN_WS_SERVER || c->is_streaming || n < HEAD_BYTES ||
+                    m->state != WS_OPEN || m->phase != WS_HEAD || m->pending != WS_NOTHING ||
+                    ((uintptr_t)m->message | (uintptr_t)m->extra) != 0))
+        return 0;
+    const uint8_t opcode = bytes[0] & LN_FRAME_OPCODE;
+    const size_t size = bytes[1] ^ LN_FRAME_MASKED; /* above 125: longer, or not masked */
+    if (LN_UNLIKELY((bytes[0] & ~LN_FRAME_OPCODE) != LN_FRAME_FIN ||
+                    (opcode != LN_OPCODE_TEXT && opcode != LN_OPCODE_BINARY) ||
+                    size > LN_FRAME_CONTROL_MAX || n - HEAD_BYTES < size ||
+                    /* 0, which is no limit, becomes the largest number; a message as long as the
+                     * limit is feed()'s */
+                    size > c->frame_max_bytes - 1 || size > c->message_max_bytes - 1))
+        return 0;
+
+    uint8_t *const payload = bytes + HEAD_BYTES;
+    uint32_t mask;
+    memcpy(&mask, bytes + 2, sizeof mask);
+    ln_mask_copy(payload, payload, size, mask, 0);
+    if (opcode == LN_OPCODE_TEXT && !ln_utf8_is_ascii(payload, size) &&
+        LN_UNLIKELY(!ln_utf8_is_valid(payload, size))) {
+        ln_mask_copy(payload, payload, size, mask, 0); /* feed() says what is wrong with it */
+        return 0;
+    }
+    m->mark_ms = m->message_ms = now_ms;
+    m->flags &= (uint8_t)~WS_PING_UNANSWERED;
+    m->first_byte = opcode;
+    set_event_data(m, (ln_span){payload, size});
+    *kind = (enum ln_kind)opcode;
+    *data = (ln_span){payload, size};
+    return HEAD_BYTES + size;
+}
 
 size_t ln_ws_feed(ln_ws *m, uint8_t *bytes, size_t n, uint64_t now_ms)
 {

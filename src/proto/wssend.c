@@ -90,6 +90,13 @@ void ln_ws_keep_reason(ln_ws *m, const void *reason, size_t n)
     x->reason_size = (uint8_t)n;
 }
 
+/* Is it the very text that the machine has just given out? That one has been checked. */
+static bool is_echo(const ln_ws *m, ln_span data)
+{
+    return data.data == m->event_data && data.size == m->event_size && m->pending == WS_NOTHING &&
+           (m->first_byte & LN_FRAME_OPCODE) == LN_OPCODE_TEXT && !m->config->is_streaming;
+}
+
 /* May a data message be sent now? */
 static int judge_send(const ln_ws *m, enum ln_kind kind, ln_span data)
 {
@@ -97,7 +104,8 @@ static int judge_send(const ln_ws *m, enum ln_kind kind, ln_span data)
         return LN_ERR_CLOSED;
     if ((kind != LN_TEXT && kind != LN_BINARY) || data.size > PAYLOAD_BYTES_MOST)
         return LN_ERR_INVALID;
-    if (kind == LN_TEXT && !m->config->trusts_text && !ln_utf8_is_valid(data.data, data.size))
+    if (kind == LN_TEXT && !m->config->trusts_text && !is_echo(m, data) &&
+        !ln_utf8_is_valid(data.data, data.size))
         return LN_ERR_INVALID;
     return 0;
 }
@@ -137,8 +145,34 @@ static int send_deflated(ln_ws *m, uint8_t first, ln_span data)
     return end_deflated(m, rc);
 }
 
+/* The commonest message: short, from a server, uncompressed, and its text needs no long look. */
+LN_INLINE bool is_short(const ln_ws *m, enum ln_kind kind, ln_span data)
+{
+    const ln_ws_config *const c = m->config;
+
+    return data.size <= LN_FRAME_CONTROL_MAX && m->deflate == NULL && c->role == LN_WS_SERVER &&
+           m->state == WS_OPEN && m->sending == 0 &&
+           (kind == LN_BINARY ||
+            (kind == LN_TEXT && (is_echo(m, data) || ln_utf8_is_ascii(data.data, data.size))));
+}
+
+LN_INLINE int send_short(ln_ws *m, enum ln_kind kind, ln_span data)
+{
+    uint8_t *const to = ln_chain_reserve(&m->out, m->config->pool, 2 + data.size);
+    if (LN_UNLIKELY(to == NULL))
+        return LN_ERR_NOMEM;
+    to[0] = (uint8_t)(LN_FRAME_FIN | kind);
+    to[1] = (uint8_t)data.size;
+    if (data.size > 0)
+        memcpy(to + 2, data.data, data.size);
+    ln_chain_commit(&m->out, 2 + data.size);
+    return 0;
+}
+
 LN_HOT int ln_ws_send(ln_ws *m, enum ln_kind kind, ln_span data)
 {
+    if (LN_LIKELY(is_short(m, kind, data)))
+        return send_short(m, kind, data);
     const int rc = judge_send(m, kind, data);
     if (LN_UNLIKELY(rc < 0))
         return rc;
@@ -148,6 +182,41 @@ LN_HOT int ln_ws_send(ln_ws *m, enum ln_kind kind, ln_span data)
     if (m->deflate != NULL && data.size >= m->config->deflate_min_bytes && data.size > 0)
         return send_deflated(m, first, data);
     return put_frame(m, &m->out, first, data.data, data.size);
+}
+
+int ln_ws_send_begin(ln_ws *m, enum ln_kind kind, ln_span data, uint8_t head[LN_FRAME_HEAD_MAX])
+{
+    const bool is_deflated = m->deflate != NULL && data.size >= m->config->deflate_min_bytes;
+
+    const int rc = judge_send(m, kind, data);
+    if (rc < 0)
+        return rc;
+    if (m->sending != 0)
+        return LN_ERR_BUSY;
+    if (is_deflated || m->config->role == LN_WS_CLIENT)
+        return LN_ERR_UNSUPPORTED;
+    return (int)ln_frame_write(head, (uint8_t)(LN_FRAME_FIN | kind), data.size);
+}
+
+int ln_ws_send_end(ln_ws *m, ln_span head, ln_span data, size_t n)
+{
+    const size_t from_head = ln_min_size(n, head.size), from_data = n - from_head;
+    ln_chain copy = {.head = NULL};
+    int rc = ln_chain_append(&copy, m->config->pool, (const uint8_t *)head.data + from_head,
+                             head.size - from_head);
+    /* In chunks that the pool keeps: one of the whole size would be made for this message. */
+    for (size_t at = from_data, size; rc == 0 && at < data.size; at += size) {
+        size = ln_min_size(data.size - at, LN_CHAIN_LARGE_BYTES);
+        rc = ln_chain_append(&copy, m->config->pool, (const uint8_t *)data.data + at, size);
+    }
+    if (rc == 0) {
+        ln_chain_splice(&m->out, &copy);
+        return 0;
+    }
+    ln_chain_fini(&copy, m->config->pool);
+    if (n > 0)
+        ln_ws_give_up(m, WS_FAULT_MEMORY);
+    return rc;
 }
 
 /* One frame of a fragmented message, compressed as a part of it. */

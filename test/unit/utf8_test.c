@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -359,6 +360,23 @@ static void there_is_a_variant_for_this_processor(void **state)
     assert_false(ln_utf8_variant(100, &name, &fn));
 }
 
+static void ascii_is_told_from_the_rest_at_any_length_and_place(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n <= 130; n++) {
+        uint8_t *const text = malloc(n > 0 ? n : 1);
+        assert_non_null(text);
+        memset(text, 0x7f, n);
+        assert_true(ln_utf8_is_ascii(text, n));
+        for (size_t i = 0; i < n; i++) {
+            text[i] = 0x80;
+            assert_false(ln_utf8_is_ascii(text, n));
+            text[i] = 0;
+        }
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_text_may_be_cut_anywhere),
         cmocka_unit_test(a_rejected_text_stays_rejected),
         cmocka_unit_test(an_unfinished_text_is_not_valid),
+        cmocka_unit_test(ascii_is_told_from_the_rest_at_any_length_and_place),
     };
     return cmocka_run_group_tests(tests, find_variants, NULL);
 }

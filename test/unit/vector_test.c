@@ -41,6 +41,7 @@ typedef struct way {
     const char *name;
     size_t cut, step;
     bool is_at_begin;
+    bool takes_short; /* short messages by ln_ws_take_short() */
 } way;
 
 /* One run. */
@@ -63,7 +64,7 @@ typedef struct run {
     bool ended_early;
 } run;
 
-static unsigned long runs_made;
+static unsigned long runs_made, shorts_taken;
 
 /* ---- the machine ---- */
 
@@ -162,6 +163,29 @@ static void take_events(run *r)
         take_event(r, &e);
 }
 
+/* Short messages from the front of the bytes; what is none is left as it was. Bytes used. */
+static size_t take_short(run *r, uint8_t *bytes, size_t n)
+{
+    ln_ws_event e = {.type = LN_WS_MESSAGE, .is_first = true, .is_last = true};
+    uint8_t before[256];
+    size_t used = 0;
+
+    for (;;) {
+        const size_t shown = ln_min_size(n - used, sizeof before);
+        memcpy(before, bytes + used, shown);
+        const size_t took =
+            ln_ws_take_short(&r->ws, bytes + used, n - used, r->now_ms, &e.kind, &e.data);
+        assert_true(took <= n - used);
+        if (took == 0) {
+            assert_memory_equal(before, bytes + used, shown);
+            return used;
+        }
+        take_event(r, &e);
+        used += took;
+        shorts_taken++;
+    }
+}
+
 /* Bytes that lie at a guard page, gone when this returns. */
 static void feed(run *r, const uint8_t *bytes, size_t n)
 {
@@ -169,6 +193,9 @@ static void feed(run *r, const uint8_t *bytes, size_t n)
 
     memcpy(p, bytes, n);
     for (size_t at = 0; at < n;) {
+        at += r->way->takes_short ? take_short(r, p + at, n - at) : 0;
+        if (at == n)
+            break;
         const size_t used = ln_ws_feed(&r->ws, p + at, n - at, r->now_ms);
         assert_true(used > 0 && used <= n - at);
         at += used;
@@ -417,13 +444,17 @@ static void run_vector(void **state)
     guarded room;
 
     guarded_init(&room, PAGE_BYTES_MAX);
-    run_way(v, &room, (way){"whole", 0, SIZE_MAX, false});
-    run_way(v, &room, (way){"whole, at the begin of a page", 0, SIZE_MAX, true});
-    run_way(v, &room, (way){"byte by byte", 0, 1, false});
-    for (size_t at = 1; at < n; at++)
-        run_way(v, &room, (way){"cut in two", at, SIZE_MAX, false});
-    run_starved(v, &room, (way){"whole", 0, SIZE_MAX, false});
-    run_starved(v, &room, (way){"byte by byte", 0, 1, false});
+    run_way(v, &room, (way){"whole", 0, SIZE_MAX, false, false});
+    run_way(v, &room, (way){"whole, at the begin of a page", 0, SIZE_MAX, true, false});
+    run_way(v, &room, (way){"whole, short ones apart", 0, SIZE_MAX, false, true});
+    run_way(v, &room, (way){"byte by byte", 0, 1, false, false});
+    for (size_t at = 1; at < n; at++) {
+        run_way(v, &room, (way){"cut in two", at, SIZE_MAX, false, false});
+        run_way(v, &room, (way){"cut in two, short ones apart", at, SIZE_MAX, true, true});
+    }
+    run_starved(v, &room, (way){"whole", 0, SIZE_MAX, false, false});
+    run_starved(v, &room, (way){"whole, short ones apart", 0, SIZE_MAX, false, true});
+    run_starved(v, &room, (way){"byte by byte", 0, 1, false, false});
     guarded_fini(&room);
 }
 
@@ -460,7 +491,7 @@ int main(void)
     }
     const int failed =
         tests == NULL ? 1 : _cmocka_run_group_tests("vectors", tests, (size_t)count, NULL, NULL);
-    fprintf(stderr, "# %d vectors, %lu runs\n", count, runs_made);
+    fprintf(stderr, "# %d vectors, %lu runs, %lu short messages\n", count, runs_made, shorts_taken);
     for (int i = 0; tests != NULL && i < count; i++)
         vectorfile_free(tests[i].initial_state);
     free(tests);
