@@ -31,7 +31,7 @@ bool ln_text_equal_nocase(ln_span a, ln_span b)
         return false;
     const uint8_t *p = a.data, *q = b.data;
     for (size_t i = 0; i < a.size; i++)
-        if (lower(p[i]) != lower(q[i]))
+        if (p[i] != q[i] && lower(p[i]) != lower(q[i]))
             return false;
     return true;
 }

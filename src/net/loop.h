@@ -12,7 +12,8 @@
  *   4. reap      closed sockets whose operations are over get on_closed
  *   5. wait      the back end submits what is pending and waits, at most until the next timer
  *   6. dispatch  completions: accepted, received, sent
- * Work made in 6 is flushed before the next 5, and never waits for it. Work made in 2 to 4 after
+ * Work made in 6 is flushed before the next 5, and never waits for it; a socket whose own bytes
+ * caused all of its output, and nobody else's, is flushed as soon as they have been handled. Work made in 2 to 4 after
  * its phase keeps 5 from sleeping; it is not looped over, so that nobody can keep the loop from its
  * descriptors.
  *

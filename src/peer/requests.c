@@ -25,14 +25,6 @@ static int parse(ln_exchange *x, ln_request *r, ln_span whole)
                                &r->query, &authority);
 }
 
-static void name_peer(ln_request *r, const ln_exchange *x)
-{
-    ln_address peer;
-
-    if (ln_address_of_peer(x->conn->stream.sock.fd, &peer) == 0)
-        r->remote_size = ln_address_write(&peer, r->remote);
-}
-
 int ln_request_new(ln_exchange *x, ln_request **request)
 {
     const ln_allocator *const alloc = ln_conn_home(x->conn)->alloc;
@@ -50,7 +42,6 @@ int ln_request_new(ln_exchange *x, ln_request **request)
         ln_free(alloc, r);
         return rc;
     }
-    name_peer(r, x);
     *request = r;
     return 0;
 }
@@ -174,8 +165,13 @@ ln_span ln_request_body(const ln_request *r)
     return (ln_span){r->body_bytes.data, r->body_bytes.size};
 }
 
-ln_span ln_request_remote(const ln_request *r)
+ln_span ln_request_remote(const ln_request *request)
 {
+    ln_request *const r = (ln_request *)(uintptr_t)request; /* found out when first asked for */
+    ln_address peer;
+
+    if (r->remote_size == 0 && ln_address_of_peer(r->exchange->conn->stream.sock.fd, &peer) == 0)
+        r->remote_size = ln_address_write(&peer, r->remote);
     return (ln_span){r->remote, r->remote_size};
 }
 
