@@ -20,4 +20,5 @@ endmacro()
 
 linnet_optional(WITH_URING LIBURING liburing>=2.3)
 linnet_optional(WITH_EDIT LIBEDIT libedit)
+linnet_optional(WITH_TOKENS JANSSON jansson)
 linnet_optional(WITH_TESTS CMOCKA cmocka)

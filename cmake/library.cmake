@@ -7,6 +7,13 @@ foreach(floor base proto hub net peer dialect)
   list(APPEND LIBRARY_SOURCES ${FLOOR_SOURCES})
 endforeach()
 
+# Tokens: all of dialect/auth*.c, or without jansson authnone.c instead.
+if(JANSSON_FOUND)
+  list(FILTER LIBRARY_SOURCES EXCLUDE REGEX "/authnone\\.c$")
+else()
+  list(FILTER LIBRARY_SOURCES EXCLUDE REGEX "/auth(|json|jws|keys|sign|token)\\.c$")
+endif()
+
 add_library(linnet_objects OBJECT ${LIBRARY_SOURCES})
 target_include_directories(linnet_objects PUBLIC include PRIVATE src)
 target_compile_options(linnet_objects PRIVATE ${LTO_COMPILE_FLAGS})
@@ -14,6 +21,9 @@ target_link_libraries(linnet_objects PUBLIC PkgConfig::OPENSSL PkgConfig::ZLIB P
 if(LIBURING_FOUND)
   target_link_libraries(linnet_objects PUBLIC PkgConfig::LIBURING)
   target_compile_definitions(linnet_objects PRIVATE LN_HAS_URING=1)
+endif()
+if(JANSSON_FOUND)
+  target_link_libraries(linnet_objects PUBLIC PkgConfig::JANSSON)
 endif()
 
 add_library(linnet_static STATIC $<TARGET_OBJECTS:linnet_objects>)
@@ -24,6 +34,9 @@ target_include_directories(linnet_static INTERFACE $<BUILD_INTERFACE:${PROJECT_S
 target_link_libraries(linnet_static PUBLIC PkgConfig::OPENSSL PkgConfig::ZLIB PkgConfig::LIBDEFLATE Threads::Threads)
 if(LIBURING_FOUND)
   target_link_libraries(linnet_static PUBLIC PkgConfig::LIBURING)
+endif()
+if(JANSSON_FOUND)
+  target_link_libraries(linnet_static PUBLIC PkgConfig::JANSSON)
 endif()
 
 if(WITH_SHARED)

@@ -28,16 +28,25 @@ typedef struct ln_client_options {
     const ln_client_header *headers; /* sent with the handshake; Host, Upgrade, ... are refused */
     size_t header_count;
     const char *origin;        /* NULL = no Origin header */
+    /* "127.0.0.2", "fd00::1": an address of ours to connect from; NULL = the system's choice */
+    const char *local_address;
     const ln_tls_options *tls; /* for wss; NULL = verify against the system's store */
+    /*
+     * For many clients: this one's certificates, as they were read, are used instead of `tls`. To
+     * read the system's takes some 20 ms and 1 MiB each time. It may be freed before them; NULL =
+     * none. LN_ERR_INVALID if it is not for wss.
+     */
+    const ln_client *tls_of;
     ln_ws_options ws;          /* subprotocols in it are what is offered */
     bool reconnect;
     uint32_t reconnect_base_ms; /* 0 = default */
     uint32_t reconnect_max_ms;
     uint32_t reconnect_attempts; /* in a row, before it gives up; 0 = no end */
     /*
-     * An attempt failed: LN_ERR_RESOLVE, LN_ERR_CONNECT, LN_ERR_TLS, LN_ERR_TIMEOUT,
-     * LN_ERR_HANDSHAKE, LN_ERR_REFUSED (`status` is the HTTP status, else 0), a sentence about it,
-     * and when the next will be made (-1 = never).
+     * An attempt failed: LN_ERR_RESOLVE, LN_ERR_CONNECT, LN_ERR_ADDRESS (local_address is not ours,
+     * of another family, or out of ports), LN_ERR_TLS, LN_ERR_TIMEOUT, LN_ERR_HANDSHAKE,
+     * LN_ERR_REFUSED (`status` is the HTTP status, else 0), a sentence about it, and when the next
+     * will be made (-1 = never).
      */
     void (*on_failure)(ln_client *client, int err, unsigned status, const char *what,
                        int64_t retry_ms, void *user);
@@ -46,8 +55,8 @@ typedef struct ln_client_options {
 
 /*
  * Starts connecting to "ws://host[:port]/path?query" or "wss://...", on `loop`, which must outlive
- * the client. Everything is copied. LN_ERR_INVALID (URL, header, subprotocol), LN_ERR_TLS,
- * LN_ERR_NOMEM.
+ * the client. Everything is copied. LN_ERR_INVALID (URL, header, subprotocol, local_address),
+ * LN_ERR_TLS, LN_ERR_NOMEM.
  */
 LN_API int ln_client_new(ln_loop *loop, const char *url, const ln_ws_handlers *handlers,
                          const ln_client_options *options, ln_client **client);

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "base64.h"
 
 /* The sentence into *why, and LN_ERR_INVALID. */
 static int refuse(char *why, const char *what, const char *about)

@@ -3,6 +3,7 @@
 
 #include <linnet/rooms.h>
 
+#include "base/limits.h"
 #include "base/text.h"
 
 enum {
@@ -74,7 +75,19 @@ static int mount_echo(ln_server *server, const ln_ws_options *common)
     return ln_server_ws(server, "/echo", &handlers, &ws);
 }
 
-int ln_routes_mount(ln_server *server, const ln_ws_options *common)
+/* A client that does not read is closed; a silent one is given the dialect's time, unless the
+ * options say otherwise. */
+static int mount_chat(ln_server *server, const ln_ws_options *common, ln_chat *chat)
+{
+    ln_ws_options ws = *common;
+    ws.overflow = LN_OVERFLOW_CLOSE;
+    if (ws.ping_interval_ms == LN_DEFAULT_PING_INTERVAL_MS &&
+        ws.pong_wait_ms == LN_DEFAULT_PONG_WAIT_MS)
+        ws.ping_interval_ms = ws.pong_wait_ms = 0; /* the dialect's own */
+    return ln_chat_mount(chat, server, "/ws", &ws);
+}
+
+int ln_routes_mount(ln_server *server, const ln_ws_options *common, ln_chat *chat)
 {
     const ln_rooms_options rooms = {.presence = true, .ws = common};
     int rc = ln_server_http(server, "/health", on_health, NULL);
@@ -84,5 +97,7 @@ int ln_routes_mount(ln_server *server, const ln_ws_options *common)
         rc = mount_echo(server, common);
     if (rc == 0)
         rc = ln_rooms_mount(server, "/rooms", &rooms);
+    if (rc == 0)
+        rc = mount_chat(server, common, chat);
     return rc;
 }

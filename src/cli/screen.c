@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base64.h"
+#include "base/base64.h"
 
 enum {
     HEX_BYTES = 32, /* of a binary message, on a terminal */

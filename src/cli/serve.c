@@ -184,6 +184,7 @@ static const settings defaults = {
 typedef struct service {
     settings set;
     ln_server *server;
+    ln_chat *chat;
     unsigned workers;
     ln_ws_options ws; /* of endpoints without limits of their own */
     char passphrase[LN_SECRET_SIZE];
@@ -345,7 +346,7 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 
 static int mount(const service *s)
 {
-    int rc = ln_routes_mount(s->server, &s->ws);
+    int rc = ln_routes_mount(s->server, &s->ws, s->chat);
     if (rc < 0) {
         complain("cannot set up the endpoints", "", rc);
         return rc;
@@ -380,7 +381,8 @@ static int run(service *s)
         .on_worker_start = on_worker_start,
         .user = s,
     });
-    if (s->server == NULL) {
+    s->chat = ln_chat_new();
+    if (s->server == NULL || s->chat == NULL) {
         complain("cannot start", "", LN_ERR_NOMEM);
         return LN_ERR_NOMEM;
     }
@@ -427,6 +429,7 @@ static int serve(int argc, char **argv)
     raise_descriptors();
     const int rc = run(&s);
     ln_server_free(s.server);
+    ln_chat_free(s.chat);
     ln_secret_wipe(s.passphrase);
     return rc < 0 ? LN_EXIT_FAILED : LN_EXIT_DONE;
 }
@@ -440,6 +443,7 @@ const ln_verb ln_serve_verb = {
              "  /echo                sends every message back: for measuring and conformance\n"
              "  /rooms?room=NAME     sends every message to all who are in the room;\n"
              "                       &presence=1&name=NICK adds messages about who is there\n"
+             "  /ws                  binary commands and JSON-RPC, with a chat\n"
              "  /health              200 while the process works\n"
              "  /ready               200, or 503 while it drains\n"
              "  /                    the files of --static\n"

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "hub/sieve.h"
 #include "net/thread.h"
 
 typedef struct member {
@@ -13,7 +14,7 @@ typedef struct member {
     _Atomic uint32_t pending; /* parcels on their way to it */
 } member;
 
-/* A topic that some worker wants; its name follows. */
+/* A topic, or a filter, that some worker wants; its name follows. */
 typedef struct want {
     uint64_t workers; /* one bit each */
     size_t size;
@@ -23,8 +24,9 @@ typedef struct want {
 struct ln_mesh {
     ln_backplane backplane;
     const ln_allocator *alloc;
-    ln_lock lock; /* of `wants` */
+    ln_lock lock; /* of `wants` and `sieve` */
     ln_map wants;
+    ln_sieve sieve; /* the filters among them */
     member members[LN_MESH_WORKERS_MAX];
     unsigned count;
 };
@@ -52,6 +54,18 @@ static unsigned index_of(const ln_mesh *mesh, const ln_hub *hub)
 
 /* ---- interest ---- */
 
+static int enter_want(ln_mesh *mesh, want *w)
+{
+    const ln_span name = {w->name, w->size};
+    int rc = ln_map_add(&mesh->wants, name, w);
+    if (rc < 0 || !ln_filter_is(name))
+        return rc;
+    rc = ln_sieve_add(&mesh->sieve, name, w);
+    if (rc < 0)
+        ln_map_remove(&mesh->wants, name);
+    return rc;
+}
+
 static int add_want(ln_mesh *mesh, ln_span topic, uint64_t bit)
 {
     want *w = ln_map_find(&mesh->wants, topic);
@@ -64,7 +78,7 @@ static int add_want(ln_mesh *mesh, ln_span topic, uint64_t bit)
         return LN_ERR_NOMEM;
     *w = (want){.workers = bit, .size = topic.size};
     memcpy(w->name, topic.data, topic.size);
-    const int rc = ln_map_add(&mesh->wants, (ln_span){w->name, w->size}, w);
+    const int rc = enter_want(mesh, w);
     if (rc < 0)
         ln_free(mesh->alloc, w);
     return rc;
@@ -76,10 +90,12 @@ static void remove_want(ln_mesh *mesh, ln_span topic, uint64_t bit)
 
     LN_ASSERT(w != NULL && (w->workers & bit));
     w->workers &= ~bit;
-    if (w->workers == 0) {
-        ln_map_remove(&mesh->wants, topic);
-        ln_free(mesh->alloc, w);
-    }
+    if (w->workers != 0)
+        return;
+    if (ln_filter_is(topic))
+        ln_sieve_remove(&mesh->sieve, topic);
+    ln_map_remove(&mesh->wants, topic);
+    ln_free(mesh->alloc, w);
 }
 
 static int interest(ln_backplane *b, ln_hub *hub, ln_span topic, bool wanted)
@@ -126,13 +142,31 @@ static int post(ln_mesh *mesh, unsigned to, ln_msg *m)
     return 0;
 }
 
+/* The workers that want `topic`, by its name or by a filter; the lock is held. */
+static uint64_t workers_for(ln_mesh *mesh, ln_span topic)
+{
+    const want *const w = ln_map_find(&mesh->wants, topic);
+    uint64_t workers = w == NULL ? 0 : w->workers;
+
+    if (LN_UNLIKELY(!ln_sieve_is_empty(&mesh->sieve))) {
+        const size_t count = ln_sieve_match(&mesh->sieve, topic);
+        for (size_t i = 0; i < count; i++)
+            workers |= ((const want *)mesh->sieve.found[i])->workers;
+    }
+    return workers;
+}
+
+static uint64_t everybody(const ln_mesh *mesh)
+{
+    return mesh->count == LN_MESH_WORKERS_MAX ? UINT64_MAX : (UINT64_C(1) << mesh->count) - 1;
+}
+
 static int post_to_others(ln_mesh *mesh, unsigned from, ln_msg *m)
 {
     int result = 0;
 
     ln_lock_take(&mesh->lock);
-    const want *const w = ln_map_find(&mesh->wants, m->topic);
-    uint64_t workers = w == NULL ? 0 : w->workers;
+    uint64_t workers = m->topic.size == 0 ? everybody(mesh) : workers_for(mesh, m->topic);
     ln_lock_give(&mesh->lock);
     if (from < LN_MESH_WORKERS_MAX)
         workers &= ~(UINT64_C(1) << from);
@@ -166,6 +200,7 @@ ln_mesh *ln_mesh_new(const ln_allocator *alloc, const uint64_t seed[2])
     mesh->alloc = alloc;
     ln_lock_init(&mesh->lock);
     ln_map_init(&mesh->wants, alloc, seed);
+    ln_sieve_init(&mesh->sieve, alloc, seed);
     return mesh;
 }
 
@@ -174,6 +209,7 @@ void ln_mesh_free(ln_mesh *mesh)
     if (mesh == NULL)
         return;
     LN_ASSERT(mesh->wants.count == 0);
+    ln_sieve_fini(&mesh->sieve);
     ln_map_fini(&mesh->wants);
     ln_lock_fini(&mesh->lock);
     ln_free(mesh->alloc, mesh);

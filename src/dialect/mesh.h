@@ -3,8 +3,15 @@
  * mesh - the backplane inside one process: brings a worker's publications to the other workers that
  * want them.
  *
- * A table of topics with one bit a worker, under a lock that is held for one look-up; the
- * publications travel as letters, so a worker gets those of another in the order they were made.
+ * A table of topics and filters with one bit a worker, under a lock that is held for one look-up;
+ * the publications travel as letters, so a worker gets those of another in the order they were
+ * made, and wakes up once for all that came meanwhile.
+ *
+ * Invariants
+ *   1. A publication goes to the other workers that want its topic, by name or by any filter, when
+ *      it is looked up, each once; so to every subscriber whose subscribe had returned before. A
+ *      message with an empty topic goes to all of them.
+ *   2. A want exists exactly while a worker wants it, in the sieve too if it is a filter.
  */
 #ifndef LN_MESH_H
 #define LN_MESH_H
@@ -34,8 +41,9 @@ void ln_mesh_join(ln_mesh *mesh, ln_hub *hub, unsigned worker, ln_loop *loop,
                   void (*deliver)(void *arg, ln_msg *m), void *arg);
 
 /*
- * Brings `m` to every worker that wants it; from a thread that is none of them.
- * LN_ERR_WOULD_EXCEED, LN_ERR_NOMEM: some worker does not get it.
+ * Brings `m` to every worker that wants it, or to all if its topic is empty; from a thread that is
+ * none of them. The topic is no filter: callers check (ln_hub_is_topic). LN_ERR_WOULD_EXCEED,
+ * LN_ERR_NOMEM: some worker does not get it.
  */
 int ln_mesh_publish(ln_mesh *mesh, ln_msg *m);
 

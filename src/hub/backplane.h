@@ -8,6 +8,9 @@
  * it, in order per publisher and topic. Workers are joined by the mesh; NATS and Redis stand behind
  * the same three functions.
  *
+ * A topic may be a filter (filter.h): then the hub wants what is published to the names that it
+ * matches. A publication whose topic is empty is for everybody.
+ *
  * Neither function may call back into the hub that calls it, except ln_hub_deliver() from
  * publish(): what arrives there at once waits until the publication under way has ended.
  */
@@ -27,9 +30,10 @@ struct ln_backplane {
      */
     int (*interest)(ln_backplane *b, ln_hub *hub, ln_span topic, bool wanted);
     /*
-     * A local publication, to be brought to every *other* hub that wants its topic; takes
-     * references as it needs. Called in the order of the publications, before the local subscribers
-     * get it, so that workers run side by side.
+     * A local publication, to be brought once to every *other* hub that wants its topic, by name or
+     * by filters, or to all of them if it is empty; takes references as it needs. Called in the
+     * order of the publications, before the local subscribers get it, so that workers run side by
+     * side.
      */
     int (*publish)(ln_backplane *b, ln_hub *from, ln_msg *m);
 };

@@ -1,79 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #include "hub.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/name.h"
-#include "crowd.h"
-
-enum {
-    OUTCOMES = LN_DELIVERY_CLOSED + 1,
-    /* Subscribers, which lie anywhere: 1 to 10,000 costs 3 ns each with it, 6 ns without. */
-    PREFETCH_AHEAD = 8
-};
-
-struct ln_topic {
-    ln_crowd crowd;
-    uint32_t name_bytes;
-    ln_topic *torn_next; /* in hub->torn, exactly while a seat is vacant */
-    char name[];
-};
-
-/* A publication made during another one. */
-typedef struct waiting {
-    struct waiting *next;
-    ln_msg *m; /* owned */
-} waiting;
-
-/* Written by the owner only, so that adding needs no locked instruction. */
-typedef struct counters {
-    _Atomic uint64_t publications;
-    _Atomic uint64_t outcomes[OUTCOMES];
-    _Atomic uint64_t topics;
-    _Atomic uint64_t members;
-} counters;
-
-struct ln_hub {
-    const ln_allocator *alloc;
-    ln_hub_limits limits;
-    ln_backplane *backplane;
-    ln_map topics; /* name to ln_topic */
-    ln_members members;
-    bool is_busy;     /* a publication is under way */
-    ln_topic *torn;   /* topics with vacant seats */
-    waiting *first;   /* publications that wait for the end of this one */
-    waiting **last;   /* where the next goes */
-    uint32_t cascade; /* how many have waited since the outermost began */
-    counters counters;
-};
-
-static void add_to(_Atomic uint64_t *counter, uint64_t n)
-{
-    const uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, value + n, memory_order_relaxed);
-}
-
-static void take_one(_Atomic uint64_t *counter)
-{
-    const uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
-    LN_ASSERT(value > 0);
-    atomic_store_explicit(counter, value - 1, memory_order_relaxed);
-}
+#include "hubinner.h"
 
 static uint64_t read_from(const _Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-static ln_span name_of(const ln_topic *t)
+static void take_one(_Atomic uint64_t *counter)
 {
-    return (ln_span){t->name, t->name_bytes};
+    const uint64_t value = read_from(counter);
+    LN_ASSERT(value > 0);
+    atomic_store_explicit(counter, value - 1, memory_order_relaxed);
 }
 
 ln_hub *ln_hub_new(const ln_allocator *alloc, const ln_hub_limits *limits, const uint64_t seed[2])
 {
-    LN_ASSERT(limits->topic_max_bytes > 0 && limits->topics_per_subscriber > 0);
+    LN_ASSERT(limits->topic_max_bytes > 0 && limits->topic_max_bytes <= LN_HUB_NAME_MAX_BYTES);
+    LN_ASSERT(limits->topics_per_subscriber > 0);
     ln_hub *hub = ln_alloc_zero(alloc, sizeof *hub);
     if (!hub)
         return NULL;
@@ -81,6 +29,8 @@ ln_hub *ln_hub_new(const ln_allocator *alloc, const ln_hub_limits *limits, const
     hub->limits = *limits;
     hub->last = &hub->first;
     ln_map_init(&hub->topics, alloc, seed);
+    ln_sieve_init(&hub->sieve, alloc, seed);
+    ln_list_init(&hub->all);
     ln_members_init(&hub->members, alloc);
     return hub;
 }
@@ -92,6 +42,7 @@ void ln_hub_free(ln_hub *hub)
     LN_ASSERT(!hub->is_busy && !hub->first && !hub->torn);
     LN_ASSERT(hub->topics.count == 0);
     ln_members_fini(&hub->members);
+    ln_sieve_fini(&hub->sieve);
     ln_map_fini(&hub->topics);
     ln_free(hub->alloc, hub);
 }
@@ -102,28 +53,48 @@ void ln_hub_attach(ln_hub *hub, ln_backplane *backplane)
     hub->backplane = backplane;
 }
 
+void ln_hub_set_bounds(ln_hub *hub, const ln_hub_bounds *bounds)
+{
+    hub->bounds = *bounds;
+}
+
 bool ln_hub_is_topic(ln_span topic, uint32_t max_bytes)
 {
-    return ln_name_is_valid(topic, max_bytes);
+    return ln_name_is_valid(topic, max_bytes) && !ln_filter_is(topic);
 }
 
 /* -- Topics ------------------------------------------------------------------------------------ */
 
-/* A topic without members, in the map, of which the backplane knows nothing yet. */
+/* In the map, and in the sieve if it is a filter. */
+static int enter_topic(ln_hub *hub, ln_topic *t)
+{
+    int rc = ln_map_add(&hub->topics, ln_topic_name(t), t);
+    LN_ASSERT(rc != LN_ERR_EXISTS);
+    if (rc < 0 || !t->is_filter)
+        return rc;
+    rc = ln_sieve_add(&hub->sieve, ln_topic_name(t), t);
+    if (rc < 0)
+        (void)ln_map_remove(&hub->topics, ln_topic_name(t));
+    return rc;
+}
+
+/* A topic without members, of which the backplane knows nothing yet. */
 static int add_topic(ln_hub *hub, ln_span name, ln_topic **topic)
 {
     ln_topic *t = ln_alloc_zero(hub->alloc, sizeof *t + name.size);
     if (!t)
         return LN_ERR_NOMEM;
-    t->name_bytes = (uint32_t)name.size;
+    t->name_bytes = (uint16_t)name.size;
+    t->is_filter = ln_filter_is(name);
     memcpy(t->name, name.data, name.size);
-    const int rc = ln_map_add(&hub->topics, name_of(t), t);
-    LN_ASSERT(rc != LN_ERR_EXISTS);
+    const int rc = enter_topic(hub, t);
     if (rc < 0) {
         ln_free(hub->alloc, t);
         return rc;
     }
-    add_to(&hub->counters.topics, 1);
+    ln_list_init(&t->link);
+    ln_list_add(&hub->all, &t->link);
+    ln_hub_count(&hub->counters.topics, 1);
     *topic = t;
     return 0;
 }
@@ -131,7 +102,10 @@ static int add_topic(ln_hub *hub, ln_span name, ln_topic **topic)
 static void remove_topic(ln_hub *hub, ln_topic *t)
 {
     LN_ASSERT(t->crowd.live == 0);
-    void *removed = ln_map_remove(&hub->topics, name_of(t));
+    if (t->is_filter)
+        ln_sieve_remove(&hub->sieve, ln_topic_name(t));
+    ln_list_remove(&t->link);
+    void *removed = ln_map_remove(&hub->topics, ln_topic_name(t));
     LN_ASSERT(removed == t);
     take_one(&hub->counters.topics);
     ln_crowd_fini(&t->crowd, hub->alloc);
@@ -142,12 +116,11 @@ static void remove_topic(ln_hub *hub, ln_topic *t)
 static void end_topic(ln_hub *hub, ln_topic *t)
 {
     if (hub->backplane)
-        (void)hub->backplane->interest(hub->backplane, hub, name_of(t), false);
+        (void)hub->backplane->interest(hub->backplane, hub, ln_topic_name(t), false);
     remove_topic(hub, t);
 }
 
-/* Puts right what was left during the publication that has just ended. */
-static void mend(ln_hub *hub)
+void ln_hub_mend(ln_hub *hub)
 {
     while (hub->torn) {
         ln_topic *t = hub->torn;
@@ -189,7 +162,7 @@ static int join(ln_hub *hub, ln_topic *t, ln_subscriber *s)
     /* Vacant seats: everybody left during this publication, and the interest was not
      * withdrawn yet. */
     if (rc == 0 && t->crowd.size == 0 && hub->backplane)
-        rc = hub->backplane->interest(hub->backplane, hub, name_of(t), true);
+        rc = hub->backplane->interest(hub->backplane, hub, ln_topic_name(t), true);
     if (rc < 0) {
         ln_members_give(&hub->members, m);
         return rc;
@@ -201,8 +174,9 @@ static int join(ln_hub *hub, ln_topic *t, ln_subscriber *s)
     if (m->next)
         m->next->link = &m->next;
     s->members = m;
-    s->count++;
-    add_to(&hub->counters.members, 1);
+    if (s->count++ == 0)
+        s->reached = 0; /* numbers may have begun anew meanwhile */
+    ln_hub_count(&hub->counters.members, 1);
     return 0;
 }
 
@@ -231,14 +205,32 @@ static void leave(ln_hub *hub, ln_subscriber *s, ln_member *m)
         end_topic(hub, t);
 }
 
+static ln_hub_obstacle obstacle(const ln_hub *hub, const ln_topic *t, const ln_subscriber *s)
+{
+    const ln_hub_bounds *b = &hub->bounds;
+    if (s->count >= hub->limits.topics_per_subscriber)
+        return LN_HUB_SUBSCRIBER_IS_FULL;
+    if (b->members_per_topic > 0 && t && t->crowd.live >= b->members_per_topic)
+        return LN_HUB_TOPIC_IS_FULL;
+    if (b->members > 0 && read_from(&hub->counters.members) >= b->members)
+        return LN_HUB_IS_FULL;
+    return LN_HUB_IS_FREE;
+}
+
+ln_hub_obstacle ln_hub_find_obstacle(const ln_hub *hub, const ln_subscriber *s, ln_span topic)
+{
+    const ln_topic *t = ln_map_find(&hub->topics, topic);
+    return t && find_member(t, s) ? LN_HUB_IS_FREE : obstacle(hub, t, s);
+}
+
 int ln_hub_subscribe(ln_hub *hub, ln_subscriber *s, ln_span topic)
 {
-    if (!ln_hub_is_topic(topic, hub->limits.topic_max_bytes))
+    if (!ln_name_is_valid(topic, hub->limits.topic_max_bytes))
         return LN_ERR_INVALID;
     ln_topic *t = ln_map_find(&hub->topics, topic);
     if (t && find_member(t, s))
         return 0;
-    if (s->count >= hub->limits.topics_per_subscriber)
+    if (obstacle(hub, t, s) != LN_HUB_IS_FREE)
         return LN_ERR_LIMIT;
 
     int rc = t ? 0 : add_topic(hub, topic, &t);
@@ -265,110 +257,6 @@ void ln_hub_leave_all(ln_hub *hub, ln_subscriber *s)
     while (s->members)
         leave(hub, s, s->members);
     LN_ASSERT(s->count == 0);
-}
-
-/* -- Publications ------------------------------------------------------------------------------ */
-
-/* Calls whoever sat there when it began. Seats may be vacated, and the array may grow and move, at
- * every call. */
-LN_HOT static void fan_out(const ln_topic *t, ln_msg *m, uint32_t outcomes[OUTCOMES])
-{
-    const uint32_t size = t->crowd.size;
-    const uint64_t excluded = m->excluded;
-
-    for (uint32_t i = 0; i < size; i++) {
-        const ln_seat *seat = &t->crowd.seats[i];
-        if (size - i > PREFETCH_AHEAD)
-            LN_PREFETCH(seat[PREFETCH_AHEAD].who);
-        ln_subscriber *s = seat->who;
-        if (!s || (s->id == excluded && excluded != 0))
-            continue;
-        const ln_delivery outcome = s->deliver(s, m);
-        LN_ASSERT((unsigned)outcome < OUTCOMES);
-        outcomes[outcome]++;
-    }
-}
-
-static void deliver_one(ln_hub *hub, ln_msg *m, ln_hub_result *result)
-{
-    LN_ASSERT(hub->is_busy && !hub->torn);
-    uint32_t outcomes[OUTCOMES] = {0};
-    const ln_topic *t = ln_map_find(&hub->topics, m->topic);
-    if (t)
-        fan_out(t, m, outcomes);
-    mend(hub);
-
-    for (unsigned i = 0; i < OUTCOMES; i++)
-        add_to(&hub->counters.outcomes[i], outcomes[i]);
-    if (result)
-        *result = (ln_hub_result){.delivered = outcomes[LN_DELIVERED],
-                                  .queued = outcomes[LN_DELIVERY_QUEUED],
-                                  .dropped = outcomes[LN_DELIVERY_DROPPED],
-                                  .closed = outcomes[LN_DELIVERY_CLOSED]};
-}
-
-/* Keeps `m` until the publication under way has ended. */
-static int wait_turn(ln_hub *hub, ln_msg *m, ln_hub_result *result)
-{
-    LN_ASSERT(hub->is_busy);
-    if (hub->cascade == LN_HUB_CASCADE_MAX)
-        return LN_ERR_LIMIT;
-    waiting *w = ln_alloc(hub->alloc, sizeof *w);
-    if (!w)
-        return LN_ERR_NOMEM;
-    *w = (waiting){.m = ln_msg_ref(m)};
-    *hub->last = w;
-    hub->last = &w->next;
-    hub->cascade++;
-    if (result)
-        *result = (ln_hub_result){0};
-    return 0;
-}
-
-/* Delivers `m`, then what deliveries have published meanwhile, one after the other. */
-static void deliver_all(ln_hub *hub, ln_msg *m, ln_hub_result *result)
-{
-    deliver_one(hub, m, result);
-    while (hub->first) {
-        waiting *w = hub->first;
-        hub->first = w->next;
-        if (!hub->first)
-            hub->last = &hub->first;
-        deliver_one(hub, w->m, NULL);
-        ln_msg_unref(w->m);
-        ln_free(hub->alloc, w);
-    }
-    hub->cascade = 0;
-    hub->is_busy = false;
-}
-
-static int hand_on(ln_hub *hub, ln_msg *m)
-{
-    add_to(&hub->counters.publications, 1);
-    return hub->backplane ? hub->backplane->publish(hub->backplane, hub, m) : 0;
-}
-
-int ln_hub_publish(ln_hub *hub, ln_msg *m, ln_hub_result *result)
-{
-    if (!ln_hub_is_topic(m->topic, hub->limits.topic_max_bytes))
-        return LN_ERR_INVALID;
-    if (hub->is_busy) {
-        const int rc = wait_turn(hub, m, result);
-        return rc < 0 ? rc : hand_on(hub, m);
-    }
-    hub->is_busy = true; /* before the backplane, which may bring an answer at once */
-    const int rc = hand_on(hub, m);
-    deliver_all(hub, m, result);
-    return rc;
-}
-
-int ln_hub_deliver(ln_hub *hub, ln_msg *m, ln_hub_result *result)
-{
-    if (hub->is_busy)
-        return wait_turn(hub, m, result);
-    hub->is_busy = true;
-    deliver_all(hub, m, result);
-    return 0;
 }
 
 /* -- Questions --------------------------------------------------------------------------------- */
@@ -399,9 +287,26 @@ void ln_hub_each(const ln_hub *hub, ln_span topic, void (*fn)(ln_subscriber *s, 
             fn(t->crowd.seats[i].who, arg);
 }
 
+void ln_hub_each_topic(const ln_hub *hub, bool (*fn)(ln_span topic, size_t members, void *arg),
+                       void *arg)
+{
+    for (const ln_link *at = hub->all.next; at != &hub->all; at = at->next) {
+        const ln_topic *t = ln_topic_linked(at);
+        if (t->crowd.live > 0 && !fn(ln_topic_name(t), t->crowd.live, arg))
+            return;
+    }
+}
+
+void ln_hub_each_of(const ln_subscriber *s, bool (*fn)(ln_span topic, void *arg), void *arg)
+{
+    for (const ln_member *m = s->members; m; m = m->next)
+        if (!fn(ln_topic_name(m->topic), arg))
+            return;
+}
+
 void ln_hub_stats_get(const ln_hub *hub, ln_hub_stats *stats)
 {
-    const counters *c = &hub->counters;
+    const ln_hub_counters *c = &hub->counters;
     *stats = (ln_hub_stats){.publications = read_from(&c->publications),
                             .deliveries = read_from(&c->outcomes[LN_DELIVERED]),
                             .queued = read_from(&c->outcomes[LN_DELIVERY_QUEUED]),

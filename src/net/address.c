@@ -119,6 +119,30 @@ size_t ln_address_write(const ln_address *address, char text[LN_ADDRESS_TEXT_MAX
     return write_inet(AF_INET6, &in6->sin6_addr, in6->sin6_port, text);
 }
 
+void ln_address_prefix(const ln_address *address, unsigned v4_bits, unsigned v6_bits,
+                       uint8_t prefix[LN_ADDRESS_PREFIX_BYTES])
+{
+    const struct sockaddr *const any = (const struct sockaddr *)address->bytes;
+    const struct sockaddr_in *const in = (const struct sockaddr_in *)address->bytes;
+    const struct sockaddr_in6 *const in6 = (const struct sockaddr_in6 *)address->bytes;
+    const bool is_v6 = any->sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
+    const uint8_t *bytes = in6->sin6_addr.s6_addr + (is_v6 ? 0 : 12);
+    unsigned bits = is_v6 ? v6_bits : v4_bits;
+
+    LN_ASSERT(v4_bits <= 32 && v6_bits <= 128);
+    memset(prefix, 0, LN_ADDRESS_PREFIX_BYTES);
+    if (any->sa_family != AF_INET && any->sa_family != AF_INET6)
+        return;
+    if (any->sa_family == AF_INET)
+        bytes = (const uint8_t *)&in->sin_addr;
+    prefix[0] = is_v6 ? 6 : 4;
+    for (uint8_t *at = prefix + 1; bits > 0; at++, bytes++) {
+        const unsigned n = bits < 8 ? bits : 8;
+        *at = (uint8_t)(*bytes & 0xff00 >> n);
+        bits -= n;
+    }
+}
+
 uint16_t ln_address_port(const ln_address *address)
 {
     const struct sockaddr *const any = (const struct sockaddr *)address->bytes;

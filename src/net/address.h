@@ -24,6 +24,16 @@ LN_NODISCARD int ln_address_parse(ln_span text, ln_address *address);
  * length. */
 size_t ln_address_write(const ln_address *address, char text[LN_ADDRESS_TEXT_MAX]);
 
+enum { LN_ADDRESS_PREFIX_BYTES = 17 };
+
+/*
+ * What an address has in common with its neighbours: 4, 6 or (Unix sockets, which are all one) 0,
+ * then its first `v4_bits` or `v6_bits` bits, then zeros. A v4 peer of a v6 socket is a v4 one.
+ * v4_bits <= 32, v6_bits <= 128.
+ */
+void ln_address_prefix(const ln_address *address, unsigned v4_bits, unsigned v6_bits,
+                       uint8_t prefix[LN_ADDRESS_PREFIX_BYTES]);
+
 /* 0 for Unix sockets. */
 uint16_t ln_address_port(const ln_address *address);
 

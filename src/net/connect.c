@@ -21,11 +21,15 @@ struct ln_connect {
     void (*done)(void *arg, int err, int fd);
     void *arg;
     int err;
+    bool is_bound; /* to an address that the caller chose */
 };
 
-static int err_of(int error)
+static int err_of(const ln_connect *c, int error)
 {
     switch (error) {
+    case EADDRNOTAVAIL: /* without a choice: no way there, as when IPv6 is off */
+    case EADDRINUSE:
+        return c->is_bound ? LN_ERR_ADDRESS : LN_ERR_CONNECT;
     case EACCES:
     case EPERM:
         return LN_ERR_ACCESS;
@@ -50,7 +54,7 @@ static void on_result(ln_sock *s, int result)
 
     ln_sock_close(s);
     if (error) {
-        c->done(c->arg, err_of(error), -1);
+        c->done(c->arg, err_of(c, error), -1);
         return;
     }
     const int fd = s->fd;
@@ -73,17 +77,32 @@ static void tell_failure(ln_timer *timer)
     copy.done(copy.arg, copy.err, -1);
 }
 
-/* 0: under way; > 0: the errno with which it failed at once; < 0: nothing was started. */
-static int begin(ln_connect *c, const struct sockaddr *address, unsigned length)
+static const struct sockaddr *sockaddr_of(const ln_address *a)
 {
-    const int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return (const struct sockaddr *)(const void *)a->bytes;
+}
+
+/* The port is chosen when connecting: a local port then serves as often as there are peers. */
+static int bind_to(int fd, const ln_address *from)
+{
+    const int yes = 1;
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
+    return bind(fd, sockaddr_of(from), from->length);
+}
+
+/* 0: under way; > 0: the errno with which it failed at once; < 0: nothing was started. */
+static int begin(ln_connect *c, const ln_address *to, const ln_address *from)
+{
+    const int family = sockaddr_of(to)->sa_family;
+    const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return errno == EMFILE || errno == ENFILE ? LN_ERR_DESCRIPTORS : errno;
     const int yes = 1;
-    if (address->sa_family != AF_UNIX)
+    if (family != AF_UNIX)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 
-    if (connect(fd, address, length) < 0 && errno != EINPROGRESS) {
+    if ((from != NULL && bind_to(fd, from) < 0) ||
+        (connect(fd, sockaddr_of(to), to->length) < 0 && errno != EINPROGRESS)) {
         const int error = errno;
         close(fd);
         return error;
@@ -94,27 +113,35 @@ static int begin(ln_connect *c, const struct sockaddr *address, unsigned length)
     return rc;
 }
 
-int ln_connect_start(ln_loop *loop, const struct sockaddr *address, unsigned length,
+static bool is_address(const ln_address *a)
+{
+    const struct sockaddr *const s = sockaddr_of(a);
+
+    if (a->length < sizeof s->sa_family || a->length > sizeof(struct sockaddr_storage))
+        return false;
+    return s->sa_family == AF_INET || s->sa_family == AF_INET6 || s->sa_family == AF_UNIX;
+}
+
+int ln_connect_start(ln_loop *loop, const ln_address *to, const ln_address *from,
                      void (*done)(void *arg, int err, int fd), void *arg, ln_connect **handle)
 {
-    if (length < sizeof address->sa_family || length > sizeof(struct sockaddr_storage))
+    if (!is_address(to))
         return LN_ERR_ADDRESS;
-    if (address->sa_family != AF_INET && address->sa_family != AF_INET6 &&
-        address->sa_family != AF_UNIX)
+    if (from != NULL && sockaddr_of(from)->sa_family != sockaddr_of(to)->sa_family)
         return LN_ERR_ADDRESS;
     ln_connect *const c = ln_alloc(loop->alloc, sizeof *c);
     if (!c)
         return LN_ERR_NOMEM;
-    *c = (ln_connect){.loop = loop, .done = done, .arg = arg};
+    *c = (ln_connect){.loop = loop, .done = done, .arg = arg, .is_bound = from != NULL};
     ln_timer_init(&c->timer, tell_failure);
 
-    const int rc = begin(c, address, length);
+    const int rc = begin(c, to, from);
     if (rc < 0) {
         ln_free(loop->alloc, c);
         return rc;
     }
     if (rc > 0) {
-        c->err = err_of(rc);
+        c->err = err_of(c, rc);
         ln_timer_set(&loop->wheel, &c->timer, loop->now_ms);
     }
     *handle = c;

@@ -16,6 +16,7 @@
 #ifndef LN_SOCK_H
 #define LN_SOCK_H
 
+#include "address.h"
 #include "loop.h"
 
 enum { LN_SOCK_SPANS_MAX = 64 }; /* spans per send */
@@ -111,13 +112,13 @@ void ln_sock_set_user_timeout(ln_sock *s, uint32_t ms);
 /*
  * Starts connecting a non-blocking socket to an address; `done` is called once, from a later turn,
  * with 0 and a connected fd (owned by the callee; TCP_NODELAY set), or LN_ERR_CONNECT,
- * LN_ERR_ACCESS, LN_ERR_TIMEOUT, LN_ERR_IO and -1. The handle is gone then; ln_connect_cancel()
- * before it means that `done` will not be called. LN_ERR_NOMEM, LN_ERR_DESCRIPTORS, LN_ERR_ADDRESS
- * (length or family): nothing was started.
+ * LN_ERR_ACCESS, LN_ERR_TIMEOUT, LN_ERR_IO and -1. `from`: an address of ours to connect from, its
+ * port the system's choice if 0, or NULL; LN_ERR_ADDRESS tells that it is not ours, or has no port
+ * left. The handle is gone then; ln_connect_cancel() before it means that `done` will not be
+ * called. LN_ERR_NOMEM, LN_ERR_DESCRIPTORS, LN_ERR_ADDRESS (length or family): nothing was started.
  */
 typedef struct ln_connect ln_connect;
-struct sockaddr;
-LN_NODISCARD int ln_connect_start(ln_loop *loop, const struct sockaddr *address, unsigned length,
+LN_NODISCARD int ln_connect_start(ln_loop *loop, const ln_address *to, const ln_address *from,
                                   void (*done)(void *arg, int err, int fd), void *arg,
                                   ln_connect **handle);
 void ln_connect_cancel(ln_connect *handle);

@@ -12,6 +12,7 @@
  *
  * "failed" tells on_failure and goes to WAITING or IDLE. One deadline covers RESOLVING to SHAKING.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -113,9 +114,8 @@ static void try_next_address(ln_client *k)
 {
     while (k->address_next < k->address_count) {
         const ln_address *const a = &k->addresses[k->address_next++];
-        const int rc =
-            ln_connect_start(k->home.loop, (const struct sockaddr *)(const void *)a->bytes,
-                             a->length, on_connected, k, &k->connect);
+        const int rc = ln_connect_start(k->home.loop, a, k->local.length > 0 ? &k->local : NULL,
+                                        on_connected, k, &k->connect);
         if (rc == 0) {
             k->state = LN_CLIENT_CONNECTING;
             return;
@@ -189,23 +189,43 @@ static const ln_conn_hooks hooks = {.on_gone = on_gone};
 
 /* ---- life ---- */
 
-static int copy_tls(ln_client *k, const ln_tls_options *tls)
+static int copy_tls(ln_client *k, const ln_tls_options *tls, const ln_client *from)
 {
     static const ln_tls_options no_options;
     char error[LN_TLS_ERROR_MAX] = "";
 
     if (!k->opening.is_secure)
         return 0;
-    const ln_tls_options *const o = tls == NULL ? &no_options : tls;
+    const ln_tls_options *const o = tls == NULL || from != NULL ? &no_options : tls;
     const char *const name = o->server_name == NULL ? k->opening.host : o->server_name;
     k->server_name = ln_strndup(k->home.alloc, name, strlen(name));
     if (k->server_name == NULL)
         return LN_ERR_NOMEM;
+    if (from != NULL && from->tls == NULL)
+        return LN_ERR_INVALID;
+    if (from != NULL) {
+        k->tls = ln_tls_context_ref(from->tls);
+        return 0;
+    }
     const int rc = ln_tls_context_new_client(o, k->home.alloc, &k->tls, error);
     if (rc < 0)
         ln_log_say(k->home.loop->log, LN_LOG_ERROR, k->home.loop->now_ms, "TLS cannot be set up",
                    ln_log_pair("reason", ln_text(error)));
     return rc;
+}
+
+/* An address as it stands in no URL: without brackets, without a port. */
+static int take_local(ln_client *k, const char *text)
+{
+    char full[LN_ADDRESS_TEXT_MAX];
+
+    if (text == NULL)
+        return 0;
+    const bool is_v6 = strchr(text, ':') != NULL;
+    const int n = snprintf(full, sizeof full, "%s%s%s:0", is_v6 ? "[" : "", text, is_v6 ? "]" : "");
+    if (text[0] == '\0' || n < 0 || (size_t)n >= sizeof full)
+        return LN_ERR_INVALID;
+    return ln_address_parse(ln_text(full), &k->local) < 0 ? LN_ERR_INVALID : 0;
 }
 
 static int settle(const char *name, uint32_t asked, uint32_t *value)
@@ -221,7 +241,9 @@ static int take_options(ln_client *k, const ln_ws_handlers *handlers, const ln_c
     if (rc == 0)
         rc = settle("RECONNECT_MAX_MS", o->reconnect_max_ms, &k->reconnect_max_ms);
     if (rc == 0)
-        rc = copy_tls(k, o->tls);
+        rc = take_local(k, o->local_address);
+    if (rc == 0)
+        rc = copy_tls(k, o->tls, o->tls_of);
     k->reconnect = o->reconnect;
     k->attempts_max = o->reconnect_attempts;
     k->on_failure = o->on_failure;

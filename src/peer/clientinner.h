@@ -24,6 +24,7 @@ struct ln_client {
     ln_site site;
     ln_plan plan;
     ln_opening opening;
+    ln_address local;  /* to connect from; length 0 = the system's choice */
     char *server_name; /* wss */
     ln_tls_context *tls;
     bool reconnect;

@@ -54,6 +54,7 @@ ln_server *ln_server_create(const ln_server_options *options, const ln_service *
     s->service_state = state;
     ln_routes_init(&s->routes, s->alloc);
     ln_lock_init(&s->reload_lock);
+    ln_lock_init(&s->jobs_lock);
     ln_log_init(&s->log, settled.log, settled.log_user, settled.log_level);
     return s;
 }
@@ -73,6 +74,7 @@ void ln_server_free(ln_server *s)
         ln_server_stop(s);
         ln_server_join(s);
     }
+    ln_jobs_free(s->jobs);
     unmake_workers(s);
     for (unsigned i = 0; i < s->door_count; i++)
         ln_door_close(&s->doors[i], s->alloc);
@@ -85,6 +87,7 @@ void ln_server_free(ln_server *s)
         s->service->free(s->service_state);
     ln_log_fini(&s->log);
     ln_lock_fini(&s->reload_lock);
+    ln_lock_fini(&s->jobs_lock);
     const ln_allocator *const alloc = s->alloc;
     ln_free(alloc, s->workers);
     ln_free(alloc, s);
@@ -96,6 +99,17 @@ int ln_server_own(ln_server *s, void *what, void (*free)(void *what))
         return LN_ERR_LIMIT;
     s->owned[s->owned_count++] = (ln_owned){what, free};
     return 0;
+}
+
+ln_jobs *ln_server_jobs(ln_server *s)
+{
+    ln_lock_take(&s->jobs_lock);
+    if (s->jobs == NULL &&
+        ln_jobs_new(s->alloc, LN_SERVER_JOBS_THREADS, LN_JOBS_WAITING_MAX, &s->jobs) < 0)
+        s->jobs = NULL;
+    ln_jobs *const jobs = s->jobs;
+    ln_lock_give(&s->jobs_lock);
+    return jobs;
 }
 
 /* ---- building it up ---- */

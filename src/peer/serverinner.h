@@ -10,6 +10,7 @@
 #define LN_SERVERINNER_H
 
 #include "net/fd.h"
+#include "net/jobs.h"
 #include "net/listener.h"
 #include "net/thread.h"
 #include "route.h"
@@ -17,7 +18,7 @@
 
 typedef struct ln_worker ln_worker;
 
-enum { LN_DOORS_MAX = 16, LN_WORKERS_MAX = 64 };
+enum { LN_DOORS_MAX = 16, LN_WORKERS_MAX = 64, LN_SERVER_JOBS_THREADS = 16 };
 
 /* What the floor above adds to a server: one state for all, and something for each worker in
  * home->service. */
@@ -86,7 +87,9 @@ struct ln_server {
     _Atomic int state;
     _Atomic unsigned stops; /* how often ln_server_stop() was called */
     ln_lock reload_lock;
-    ln_log log; /* for what happens outside of the workers */
+    ln_lock jobs_lock; /* of jobs, while it is made */
+    ln_jobs *jobs;     /* NULL until somebody needs it */
+    ln_log log;        /* for what happens outside of the workers */
     const ln_service *service;
     void *service_state;
     ln_owned owned[LN_OWNED_MAX];
@@ -100,6 +103,12 @@ ln_server *ln_server_create(const ln_server_options *options, const ln_service *
 /* Something that lives as long as the server: freed with it, after all connections.
  * LN_ERR_LIMIT. */
 LN_NODISCARD int ln_server_own(ln_server *server, void *what, void (*free)(void *what));
+
+/*
+ * The threads for what blocks, made on first need; NULL when out of memory. What runs there has ended,
+ * and everything has been sent to its loop, before the loops are freed. Any thread.
+ */
+ln_jobs *ln_server_jobs(ln_server *server);
 
 /* The worker that owns `id`, or NULL. Any thread. */
 ln_worker *ln_server_worker_of(ln_server *server, ln_conn_id id);

@@ -310,6 +310,51 @@ static void the_request_is_what_was_asked_for(void **state)
     assert_string_equal(r->subprotocol, "v2");
 }
 
+static void certificates_that_were_read_serve_other_clients(void **state)
+{
+    rig *const r = *state;
+    const ln_tls_options trusting = {.insecure = true}, hopeless = {.ca_file = "/nonexistent"};
+    const ln_client_options first = {.tls = &trusting}, bad = {.tls = &hopeless};
+    ln_client *reader = NULL, *plain = NULL, *client = NULL;
+
+    assert_int_equal(ln_client_new(r->loop, "wss://127.0.0.1/", NULL, &bad, &client), LN_ERR_TLS);
+    assert_int_equal(ln_client_new(r->loop, "wss://127.0.0.1/", NULL, &first, &reader), 0);
+    assert_int_equal(ln_client_new(r->loop, r->url, NULL, NULL, &plain), 0);
+    ln_client_options o = {.tls = &hopeless, .tls_of = plain};
+    assert_int_equal(ln_client_new(r->loop, "wss://127.0.0.1/", NULL, &o, &client), LN_ERR_INVALID);
+    o.tls_of = reader;
+    assert_int_equal(ln_client_new(r->loop, "wss://127.0.0.1/", NULL, &o, &client), 0);
+    ln_client_free(reader);
+    ln_client_free(plain);
+    ln_client_free(client);
+}
+
+static void it_connects_from_the_address_it_was_given(void **state)
+{
+    rig *const r = *state;
+    struct sockaddr_in from;
+    socklen_t size = sizeof from;
+
+    open_up(r, (ln_client_options){.local_address = "127.0.0.9"});
+    assert_int_equal(getpeername(r->peer, (struct sockaddr *)&from, &size), 0);
+    assert_int_equal(ntohl(from.sin_addr.s_addr), 0x7F000009);
+}
+
+static void an_address_that_is_not_ours_fails_the_attempt(void **state)
+{
+    static const char *const foreign[] = {"192.0.2.1", "::1"}; /* the other one's family differs */
+    rig *const r = *state;
+
+    for (size_t i = 0; i < 2; i++) {
+        r->trace[0] = '\0';
+        start(r, r->url, (ln_client_options){.local_address = foreign[i]});
+        turn_until(r, &r->failed, (int)i + 1);
+        assert_int_equal(r->err, LN_ERR_ADDRESS);
+        ln_client_free(r->client);
+        r->client = NULL;
+    }
+}
+
 static void what_was_not_asked_for_is_not_sent(void **state)
 {
     rig *const r = *state;
@@ -517,6 +562,19 @@ static void wrong_arguments_are_errors(void **state)
         const ln_client_options o = {.headers = &bad[i], .header_count = 1};
         if (ln_client_new(r->loop, r->url, NULL, &o, &client) != LN_ERR_INVALID)
             fail_msg("header %s is taken", bad[i].name);
+    }
+    static const char *const places[] = {
+        "",
+        "nowhere",
+        "127.0.0.1:80",
+        "[::1]",
+        "unix:x",
+        "1111:2222:3333:4444:5555:6666:7777:8888:1111:2222:3333:4444:5555:6666:7777:8888:1111:2222:"
+        "3333:4444:5555:6666:7777:8888"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const ln_client_options o = {.local_address = places[i]};
+        if (ln_client_new(r->loop, r->url, NULL, &o, &client) != LN_ERR_INVALID)
+            fail_msg("local address %s is taken", places[i]);
     }
     const ln_client_options origin = {.origin = "x\r\ny"}, name = {.ws = {.subprotocols = "a b"}},
                             range = {.ws = {.handshake_ms = 9}};
@@ -851,6 +909,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(the_request_is_what_was_asked_for),
+        CASE(certificates_that_were_read_serve_other_clients),
+        CASE(it_connects_from_the_address_it_was_given),
+        CASE(an_address_that_is_not_ours_fails_the_attempt),
         CASE(what_was_not_asked_for_is_not_sent),
         CASE(each_attempt_has_its_own_key),
         CASE(an_answer_may_come_byte_by_byte),

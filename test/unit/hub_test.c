@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/list.h"
-#include "hub/hub.h"
+#include "hub/hubinner.h"
 
 static const ln_hub_limits limits = {.topic_max_bytes = 16, .topics_per_subscriber = 64};
 static const uint64_t seed[2] = {1, 2};
@@ -450,6 +450,329 @@ static void each_calls_the_members_only(void **state)
     done(hub);
 }
 
+/* -- Filters ----------------------------------------------------------------------------------- */
+
+static void a_filter_gets_what_is_published_to_names_it_matches(void **state)
+{
+    (void)state;
+    ln_hub *hub = with_hub();
+    peer p[4];
+    init_peers(p, 4, hub);
+    join_all(p, 1, LN_SPAN("a.b"));
+    join_all(p + 1, 1, LN_SPAN("a.*"));
+    join_all(p + 2, 1, LN_SPAN(">"));
+    join_all(p + 3, 1, LN_SPAN("*.c"));
+    ln_hub_result result;
+    assert_int_equal(say(hub, LN_SPAN("a.b"), LN_SPAN("1"), 0, &result), 0);
+    assert_int_equal(result.delivered, 3);
+    assert_int_equal(say(hub, LN_SPAN("$a.b"), LN_SPAN("2"), 0, &result), 0);
+    assert_int_equal(result.delivered, 0);
+    assert_int_equal(say(hub, LN_SPAN("b.c"), LN_SPAN("3"), 3, &result), 0);
+    assert_int_equal(result.delivered, 1); /* one of two is excluded */
+    assert_int_equal(ln_hub_topic_count(hub), 4);
+    assert_int_equal(ln_hub_member_count(hub, LN_SPAN("a.*")), 1);
+    assert_true(ln_hub_is_member(hub, &p[2].sub, LN_SPAN(">")));
+    assert_false(ln_hub_is_member(hub, &p[2].sub, LN_SPAN("a.b")));
+    assert_int_equal(ln_hub_unsubscribe(hub, &p[2].sub, LN_SPAN(">")), 0);
+    assert_int_equal(ln_hub_unsubscribe(hub, &p[2].sub, LN_SPAN(">")), LN_ERR_NOT_FOUND);
+    heard[0] = '\0';
+    assert_int_equal(say(hub, LN_SPAN("x"), LN_SPAN("4"), 0, NULL), 0);
+    assert_string_equal(heard, "");
+    leave_all(p, 4);
+    done(hub);
+}
+
+static void nobody_publishes_to_a_filter_and_a_bad_one_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"a..*", "*.", ".>"};
+    ln_hub *hub = with_hub();
+    peer p[1];
+    init_peers(p, 1, hub);
+    join_all(p, 1, LN_SPAN("a.*"));
+    ln_hub_result result = {.delivered = 99};
+    assert_int_equal(say(hub, LN_SPAN("a.*"), LN_SPAN("x"), 0, &result), LN_ERR_INVALID);
+    assert_int_equal(say(hub, LN_SPAN(">"), LN_SPAN("x"), 0, &result), LN_ERR_INVALID);
+    assert_int_equal(result.delivered, 99);
+    for (size_t i = 0; i < LN_ARRAY_SIZE(bad); i++) {
+        const ln_span name = {bad[i], strlen(bad[i])};
+        assert_int_equal(ln_hub_subscribe(hub, &p[0].sub, name), LN_ERR_INVALID);
+        assert_int_equal(ln_hub_unsubscribe(hub, &p[0].sub, name), LN_ERR_NOT_FOUND);
+    }
+    assert_int_equal(ln_hub_topic_count(hub), 1);
+
+    /* what a careless backplane brings is for names that are spelled so, and nobody's */
+    ln_msg *m = ln_msg_new(NULL, LN_MSG_TEXT, LN_SPAN(">"), (ln_span){0}, LN_SPAN("x"), 0);
+    assert_int_equal(ln_hub_deliver(hub, m, &result), 0);
+    assert_int_equal(result.delivered, 0);
+    ln_msg_unref(m);
+    leave_all(p, 1);
+    done(hub);
+}
+
+static void who_matches_several_times_gets_it_once(void **state)
+{
+    (void)state;
+    ln_hub *hub = with_hub();
+    peer p[3];
+    init_peers(p, 3, hub);
+    for (size_t i = 0; i < 2; i++) {
+        join_all(p + i, 1, LN_SPAN("a.b"));
+        join_all(p + i, 1, LN_SPAN("a.*"));
+        join_all(p + i, 1, LN_SPAN(">"));
+    }
+    join_all(p + 2, 1, LN_SPAN("*.b"));
+    for (int round = 0; round < 3; round++) {
+        ln_hub_result result;
+        heard[0] = '\0';
+        assert_int_equal(say(hub, LN_SPAN("a.b"), LN_SPAN("x"), 0, &result), 0);
+        assert_int_equal(result.delivered, 3);
+        assert_string_equal(heard, "1:x 2:x 3:x ");
+    }
+    leave_all(p, 3);
+    done(hub);
+}
+
+static void the_numbers_of_publications_may_begin_anew(void **state)
+{
+    (void)state;
+    ln_hub *hub = with_hub();
+    peer p[3];
+    init_peers(p, 3, hub);
+    join_all(p, 2, LN_SPAN("a.*"));
+    join_all(p + 2, 1, LN_SPAN("b.*"));
+    for (int i = 0; i < 3; i++) /* marked with 1 to 3 */
+        assert_int_equal(say(hub, LN_SPAN("a.b"), LN_SPAN("x"), 0, NULL), 0);
+    assert_int_equal(say(hub, LN_SPAN("b.b"), LN_SPAN("x"), 0, NULL), 0);
+    assert_int_equal(hub->serial, 4);
+    assert_int_equal(p[2].sub.reached, 4);
+    leave_all(p + 1, 1); /* and keeps its mark, 3 */
+    hub->serial = UINT32_MAX - 1;
+    for (uint32_t serial = UINT32_MAX; serial != 4; serial = hub->serial + 1) {
+        heard[0] = '\0';
+        if (serial == 3)
+            join_all(p + 1, 1, LN_SPAN("a.*"));
+        assert_int_equal(say(hub, LN_SPAN("a.b"), LN_SPAN("x"), 0, NULL), 0);
+        assert_string_equal(heard, serial == 3 ? "1:x 2:x " : "1:x ");
+    }
+    heard[0] = '\0';
+    assert_int_equal(say(hub, LN_SPAN("b.b"), LN_SPAN("x"), 0, NULL), 0);
+    assert_int_equal(hub->serial, 4);
+    assert_string_equal(heard, "3:x ");
+    leave_all(p, 3);
+    done(hub);
+}
+
+static void leave_the_name(peer *p, ln_msg *m)
+{
+    p->rc = ln_hub_unsubscribe(p->hub, &p->other->sub, m->topic);
+}
+
+static void who_leaves_the_name_is_still_reached_through_a_filter(void **state)
+{
+    (void)state;
+    ln_hub *hub = with_hub();
+    peer p[3];
+    init_peers(p, 3, hub);
+    join_all(p, 3, LN_SPAN("a.b"));
+    join_all(p + 2, 1, LN_SPAN("a.*"));
+    p[0].act = p[1].act = leave_the_name;
+    p[0].other = &p[1]; /* out before its turn */
+    ln_hub_result result;
+    assert_int_equal(say(hub, LN_SPAN("a.b"), LN_SPAN("x"), 0, &result), 0);
+    assert_string_equal(heard, "1:x 3:x ");
+    heard[0] = '\0';
+    p[0].other = &p[2];
+    assert_int_equal(say(hub, LN_SPAN("a.b"), LN_SPAN("y"), 0, &result), 0);
+    assert_string_equal(heard, "1:y 3:y ");
+    leave_all(p, 3);
+    done(hub);
+}
+
+static void bring_to_a_filter(peer *p, ln_msg *m)
+{
+    (void)m;
+    p->rc = ln_hub_subscribe(p->hub, &p->other->sub, LN_SPAN("a.*"));
+}
+
+static void who_joins_a_filter_meanwhile_waits_for_the_next(void **state)
+{
+    (void)state;
+    ln_hub *hub = with_hub();
+    peer p[4];
+    init_peers(p, 4, hub);
+    join_all(p, 1, LN_SPAN("a.b"));
+    join_all(p + 3, 1, LN_SPAN("a.*")); /* its members are visited after the name's */
+    p[0].act = bring_to_a_filter;
+    p[0].other = &p[1];
+    assert_int_equal(say(hub, LN_SPAN("a.b"), LN_SPAN("x"), 0, NULL), 0);
+    assert_string_equal(heard, "1:x 4:x ");
+    p[0].other = &p[2];
+    assert_int_equal(say(hub, LN_SPAN("a.b"), LN_SPAN("y"), 0, NULL), 0);
+    assert_string_equal(heard, "1:x 4:x 1:y 4:y 2:y ");
+    leave_all(p, 4);
+    done(hub);
+}
+
+static void filters_need_memory_when_they_come_and_none_when_they_match(void **state)
+{
+    (void)state;
+    static const char *const filters[] = {"*.b", "a.*", ">", "*.*", "a.>"};
+    ln_hub *hub = with_hub();
+    peer p[5];
+    init_peers(p, 5, hub);
+    const size_t before = fa.live_bytes;
+    for (size_t i = 0; i < 5; i++)
+        join_all(p + i, 1, (ln_span){filters[i], strlen(filters[i])});
+    ln_msg *m = ln_msg_new(NULL, LN_MSG_TEXT, LN_SPAN("a.b"), (ln_span){0}, LN_SPAN("x"), 0);
+    const size_t calls = fa.calls;
+    ln_hub_result result;
+    assert_int_equal(ln_hub_publish(hub, m, &result), 0);
+    assert_int_equal(result.delivered, 5);
+    assert_true(fa.calls == calls);
+    ln_msg_unref(m);
+    leave_all(p, 5);
+    assert_in_range(fa.live_bytes, before, before + 1024);
+    done(hub);
+}
+
+/* -- Everybody --------------------------------------------------------------------------------- */
+
+static int cry(ln_hub *hub, ln_span payload, uint64_t excluded, ln_hub_result *result)
+{
+    ln_msg *m = ln_msg_new(NULL, LN_MSG_TEXT, (ln_span){0}, (ln_span){0}, payload, 0);
+    m->excluded = excluded;
+    const int rc = ln_hub_broadcast(hub, m, result);
+    ln_msg_unref(m);
+    return rc;
+}
+
+static void bring_elsewhere(peer *p, ln_msg *m)
+{
+    (void)m;
+    p->rc = ln_hub_subscribe(p->hub, &p->other->sub, LN_SPAN("new"));
+}
+
+static void a_broadcast_reaches_everybody_once(void **state)
+{
+    (void)state;
+    ln_hub *hub = with_hub();
+    peer p[5];
+    init_peers(p, 5, hub);
+    ln_hub_result result;
+    assert_int_equal(cry(hub, LN_SPAN("hello?"), 0, &result), 0);
+    assert_int_equal(result.delivered, 0);
+    join_all(p, 2, TOPIC);
+    join_all(p + 1, 2, OTHER);
+    join_all(p, 3, LN_SPAN("$own"));
+    join_all(p + 3, 1, LN_SPAN("a.*"));
+    p[0].act = bring_elsewhere; /* too late for this one */
+    p[0].other = &p[4];
+    assert_int_equal(cry(hub, LN_SPAN("x"), 3, &result), 0);
+    assert_string_equal(heard, "1:x 2:x 4:x ");
+    assert_int_equal(result.delivered, 3);
+    p[0].act = NULL;
+    heard[0] = '\0';
+    assert_int_equal(cry(hub, LN_SPAN("y"), 0, NULL), 0);
+    assert_string_equal(heard, "1:y 2:y 3:y 4:y 5:y ");
+    assert_int_equal(say(hub, (ln_span){0}, LN_SPAN("x"), 0, NULL), LN_ERR_INVALID);
+    ln_msg *m = ln_msg_new(NULL, LN_MSG_TEXT, TOPIC, (ln_span){0}, LN_SPAN("x"), 0);
+    assert_int_equal(ln_hub_broadcast(hub, m, NULL), LN_ERR_INVALID);
+    ln_msg_unref(m);
+    leave_all(p, 5);
+    done(hub);
+}
+
+/* -- Bounds ------------------------------------------------------------------------------------ */
+
+static void a_topic_and_a_hub_can_be_full(void **state)
+{
+    (void)state;
+    ln_hub *hub = with_hub();
+    peer p[4];
+    init_peers(p, 4, hub);
+    ln_hub_set_bounds(hub, &(ln_hub_bounds){.members_per_topic = 2, .members = 4});
+    join_all(p, 2, TOPIC);
+    assert_int_equal(ln_hub_subscribe(hub, &p[2].sub, TOPIC), LN_ERR_LIMIT);
+    assert_int_equal(ln_hub_find_obstacle(hub, &p[2].sub, TOPIC), LN_HUB_TOPIC_IS_FULL);
+    assert_int_equal(ln_hub_find_obstacle(hub, &p[2].sub, OTHER), LN_HUB_IS_FREE);
+    join_all(p, 2, TOPIC); /* who is in may say so again */
+    assert_int_equal(ln_hub_find_obstacle(hub, &p[0].sub, TOPIC), LN_HUB_IS_FREE);
+    join_all(p + 2, 2, LN_SPAN("a.*"));
+    assert_int_equal(ln_hub_subscribe(hub, &p[0].sub, OTHER), LN_ERR_LIMIT);
+    assert_int_equal(ln_hub_find_obstacle(hub, &p[0].sub, OTHER), LN_HUB_IS_FULL);
+    assert_int_equal(ln_hub_topic_count(hub), 2);
+
+    assert_int_equal(ln_hub_unsubscribe(hub, &p[0].sub, TOPIC), 0);
+    join_all(p + 2, 1, TOPIC);
+    assert_int_equal(ln_hub_subscribe(hub, &p[0].sub, OTHER), LN_ERR_LIMIT);
+    ln_hub_set_bounds(hub, &(ln_hub_bounds){0});
+    join_all(p, 4, TOPIC);
+    assert_int_equal(ln_hub_member_count(hub, TOPIC), 4);
+    leave_all(p, 4);
+    done(hub);
+}
+
+static void leave_and_bring(peer *p, ln_msg *m)
+{
+    leave_topic(p, m);
+    p->rc = ln_hub_subscribe(p->hub, &p->other->sub, m->topic);
+}
+
+static void who_leaves_during_a_publication_makes_room(void **state)
+{
+    (void)state;
+    ln_hub *hub = with_hub();
+    peer p[3];
+    init_peers(p, 3, hub);
+    ln_hub_set_bounds(hub, &(ln_hub_bounds){.members_per_topic = 2, .members = 2});
+    join_all(p, 2, TOPIC);
+    p[0].act = leave_and_bring;
+    p[0].other = &p[2];
+    assert_int_equal(say(hub, TOPIC, LN_SPAN("a"), 0, NULL), 0);
+    assert_int_equal(p[0].rc, 0);
+    assert_int_equal(ln_hub_member_count(hub, TOPIC), 2);
+    leave_all(p, 3);
+    done(hub);
+}
+
+/* -- Lists ------------------------------------------------------------------------------------- */
+
+static bool write_topic(ln_span topic, size_t members, void *arg)
+{
+    char *out = arg;
+    sprintf(out + strlen(out), "%.*s=%zu ", (int)topic.size, (const char *)topic.data, members);
+    return topic.size < 6;
+}
+
+static bool write_own(ln_span topic, void *arg)
+{
+    return write_topic(topic, 1, arg);
+}
+
+static void topics_are_listed_until_it_is_enough(void **state)
+{
+    (void)state;
+    char out[100] = "";
+    ln_hub *hub = with_hub();
+    peer p[3];
+    init_peers(p, 3, hub);
+    ln_hub_each_topic(hub, write_topic, out);
+    assert_string_equal(out, "");
+    join_all(p, 3, TOPIC);
+    join_all(p, 1, LN_SPAN("a.*"));
+    join_all(p, 2, OTHER); /* its name ends the list */
+    join_all(p, 1, LN_SPAN("z"));
+    ln_hub_each_topic(hub, write_topic, out);
+    assert_string_equal(out, "lobby=3 a.*=1 garden=2 ");
+    out[0] = '\0';
+    ln_hub_each_of(&p[1].sub, write_own, out);
+    assert_string_equal(out, "garden=1 ");
+    assert_int_equal(p[1].sub.count, 2);
+    leave_all(p, 3);
+    done(hub);
+}
+
 /* -- The backplane ----------------------------------------------------------------------------- */
 
 /* Writes what it is told into `heard`: "+topic ", "-topic ", ">payload ". */
@@ -500,6 +823,11 @@ static void interest_begins_with_the_first_and_ends_with_the_last(void **state)
     assert_string_equal(heard, "+lobby +garden -garden ");
     ln_hub_leave_all(hub, &p[1].sub);
     assert_string_equal(heard, "+lobby +garden -garden -lobby ");
+    heard[0] = '\0';
+    join_all(p, 2, LN_SPAN("lob*.*"));
+    leave_all(p, 2);
+    assert_int_equal(cry(hub, LN_SPAN("all"), 0, NULL), 0);
+    assert_string_equal(heard, "+lob*.* -lob*.* >all ");
     done(hub);
 }
 
@@ -608,7 +936,7 @@ static int one_life(const ln_allocator *alloc, void *user)
     p[0].other = p;
     int rc = 0;
     for (size_t i = 0; i < 12; i++) {
-        const ln_span topic = i % 2 ? TOPIC : OTHER;
+        const ln_span topic = i % 3 == 0 ? LN_SPAN("gard*.*") : i % 2 ? TOPIC : OTHER;
         const int one = ln_hub_subscribe(hub, &p[i].sub, topic);
         assert_int_equal(ln_hub_is_member(hub, &p[i].sub, topic), one == 0);
         rc = one < 0 ? one : rc;
@@ -698,6 +1026,17 @@ int main(void)
         cmocka_unit_test(a_circle_of_replies_is_cut),
         cmocka_unit_test(asking_during_a_publication_sees_who_is_left),
         cmocka_unit_test(each_calls_the_members_only),
+        cmocka_unit_test(a_filter_gets_what_is_published_to_names_it_matches),
+        cmocka_unit_test(nobody_publishes_to_a_filter_and_a_bad_one_is_refused),
+        cmocka_unit_test(who_matches_several_times_gets_it_once),
+        cmocka_unit_test(the_numbers_of_publications_may_begin_anew),
+        cmocka_unit_test(who_leaves_the_name_is_still_reached_through_a_filter),
+        cmocka_unit_test(who_joins_a_filter_meanwhile_waits_for_the_next),
+        cmocka_unit_test(filters_need_memory_when_they_come_and_none_when_they_match),
+        cmocka_unit_test(a_broadcast_reaches_everybody_once),
+        cmocka_unit_test(a_topic_and_a_hub_can_be_full),
+        cmocka_unit_test(who_leaves_during_a_publication_makes_room),
+        cmocka_unit_test(topics_are_listed_until_it_is_enough),
         cmocka_unit_test(interest_begins_with_the_first_and_ends_with_the_last),
         cmocka_unit_test(refused_interest_undoes_the_subscription),
         cmocka_unit_test(interest_ends_with_the_publication_in_which_all_left),

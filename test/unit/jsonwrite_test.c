@@ -35,7 +35,8 @@ static void only_what_has_to_be_is_escaped(void **state)
 static void numbers_are_written_whole(void **state)
 {
     (void)state;
-    static const char expected[] = "0 18446744073709551615 \"0\" \"ffffffffffffffff\" \"1f\"";
+    static const char expected[] =
+        "0 18446744073709551615 \"0\" \"ffffffffffffffff\" \"1f\" -9223372036854775808 7";
     ln_buf b;
 
     ln_buf_init(&b, &ln_alloc_libc);
@@ -48,6 +49,9 @@ static void numbers_are_written_whole(void **state)
     assert_int_equal(ln_json_write_hex(&b, UINT64_MAX), 0);
     assert_int_equal(ln_json_write_raw(&b, " "), 0);
     assert_int_equal(ln_json_write_hex(&b, 31), 0);
+    assert_int_equal(ln_json_write_span(&b, LN_SPAN(" ")), 0);
+    assert_int_equal(ln_json_write_i64(&b, INT64_MIN), 0);
+    assert_int_equal(ln_json_write_span(&b, LN_SPAN(" 7")), 0);
     assert_int_equal(b.size, sizeof expected - 1);
     assert_memory_equal(b.data, expected, b.size);
     ln_buf_fini(&b);

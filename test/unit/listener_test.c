@@ -393,8 +393,7 @@ static void on_connected(void *arg, int err, int fd)
 
 static int start_connect(ln_loop *loop, const ln_address *a, struct outcome *o, ln_connect **handle)
 {
-    return ln_connect_start(loop, (const struct sockaddr *)a->bytes, a->length, on_connected, o,
-                            handle);
+    return ln_connect_start(loop, a, NULL, on_connected, o, handle);
 }
 
 static void check_connect(void **state, const char *text)

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc.h"
+
+#include "base/text.h"
+#include "rpcinner.h"
+
+/* ---- one element: a request, a notification, or an answer to a call of ours ---- */
+
+/* What an object of a peer is made of. */
+enum { VERSION, METHOD, PARAMS, ID, RESULT, ERROR, FIELDS };
+
+typedef struct element {
+    ln_rpc_peer *peer;
+    ln_rpc_batch *batch; /* NULL: it stands alone */
+    uint32_t slot;
+    ln_json_field fields[FIELDS];
+} element;
+
+static const ln_json_value *value_of(const element *e, int field)
+{
+    return &e->fields[field].value;
+}
+
+static bool is_repeated(const element *e)
+{
+    for (int i = 0; i < FIELDS; i++)
+        if (e->fields[i].count > 1)
+            return true;
+    return false;
+}
+
+static bool has_good_id(const element *e)
+{
+    const ln_json_value *const id = value_of(e, ID);
+
+    return e->fields[ID].count == 1 && id->text.size <= LN_RPC_ID_MAX_BYTES &&
+           (id->type == LN_JSON_NULL || id->type == LN_JSON_STRING || id->type == LN_JSON_NUMBER);
+}
+
+static bool is_version_2(const element *e)
+{
+    const ln_json_value *const version = value_of(e, VERSION);
+    return version->type == LN_JSON_STRING && ln_json_is(version->text, LN_SPAN("2.0"));
+}
+
+static bool is_request(const element *e)
+{
+    const ln_json_type params = value_of(e, PARAMS)->type;
+
+    return !is_repeated(e) && is_version_2(e) && value_of(e, METHOD)->type == LN_JSON_STRING &&
+           (params == LN_JSON_NONE || params == LN_JSON_NULL || params == LN_JSON_ARRAY ||
+            params == LN_JSON_OBJECT) &&
+           (e->fields[ID].count == 0 || has_good_id(e));
+}
+
+static bool is_answer(const element *e)
+{
+    return e->fields[METHOD].count == 0 && e->fields[RESULT].count + e->fields[ERROR].count > 0;
+}
+
+/* Answers a call in our own name; what cannot be said ends the connection or has been counted. */
+static void refuse(ln_rpc_peer *p, ln_rpc_call_in *call, int code, ln_span words)
+{
+    const ln_rpc_answer answer = {.code = code, .message = words};
+    (void)ln_rpc_answer_call(p, call, &answer);
+}
+
+static bool is_too_busy(const ln_rpc_peer *p, const ln_rpc_call_in *call)
+{
+    return p->pending_count >= LN_RPC_PENDING_MAX ||
+           (call->batch != NULL && call->batch->bytes > LN_RPC_BATCH_REPLY_MAX_BYTES);
+}
+
+/* The handler has returned `rc`. */
+static void conclude(ln_rpc_peer *p, ln_rpc_call_in *call, int rc)
+{
+    static const ln_rpc_answer nothing;
+
+    if (call->is_answered || call->id.size == 0)
+        return;
+    if (rc >= 0) {
+        (void)ln_rpc_answer_call(p, call, &nothing);
+        return;
+    }
+    if (rc == LN_ERR_AGAIN)
+        rc = ln_rpc_keep(p, call);
+    if (rc == LN_ERR_INVALID)
+        refuse(p, call, LN_RPC_INVALID_PARAMS, ln_rpc_words(LN_RPC_INVALID_PARAMS));
+    else if (rc < 0)
+        refuse(p, call, LN_RPC_INTERNAL_ERROR, ln_text(ln_strerror(rc)));
+}
+
+static void run(ln_rpc_peer *p, ln_rpc_call_in *call, ln_span name, ln_span params)
+{
+    ln_rpc_handler *handler;
+    void *user;
+
+    if (!ln_rpc_find_method(p->rpc, name, &handler, &user)) {
+        refuse(p, call, LN_RPC_METHOD_NOT_FOUND, ln_rpc_words(LN_RPC_METHOD_NOT_FOUND));
+        return;
+    }
+    if (is_too_busy(p, call)) {
+        refuse(p, call, LN_RPC_BUSY, ln_rpc_words(LN_RPC_BUSY));
+        return;
+    }
+    call->serial = ++p->serial;
+    const ln_rpc_call view = {
+        .conn = p->conn,
+        .method = name,
+        .params = params,
+        .is_notification = call->id.size == 0,
+        .ticket = {p->rpc, p->conn->id, call->id.size == 0 ? 0 : call->serial}};
+    p->current = call;
+    const int rc = handler(&view, user);
+    p->current = NULL;
+    conclude(p, call, rc);
+}
+
+/* The method's name without escapes, in `room` if need be; false: longer than any name is. */
+static bool read_name(ln_span string, uint8_t room[6 * LN_RPC_METHOD_MAX_BYTES + 2], ln_span *name)
+{
+    if (string.size > 6 * LN_RPC_METHOD_MAX_BYTES + 2)
+        return false;
+    *name = (ln_span){room, ln_json_decode(string, room)};
+    return true;
+}
+
+static void call_method(const element *e)
+{
+    uint8_t room[6 * LN_RPC_METHOD_MAX_BYTES + 2];
+    const ln_json_value *const params = value_of(e, PARAMS);
+    ln_rpc_call_in call = {.batch = e->batch, .slot = e->slot};
+    ln_span name;
+
+    if (e->fields[ID].count > 0)
+        call.id = value_of(e, ID)->text;
+    if (e->batch != NULL && call.id.size > 0)
+        e->batch->left++;
+    atomic_fetch_add_explicit(&e->peer->rpc->stats.calls, 1, memory_order_relaxed);
+    if (!read_name(value_of(e, METHOD)->text, room, &name))
+        refuse(e->peer, &call, LN_RPC_METHOD_NOT_FOUND, ln_rpc_words(LN_RPC_METHOD_NOT_FOUND));
+    else
+        run(e->peer, &call, name,
+            params->type == LN_JSON_ARRAY || params->type == LN_JSON_OBJECT ? params->text
+                                                                            : (ln_span){"", 0});
+}
+
+static void handle_element(const element *e)
+{
+    if (is_answer(e)) {
+        ln_rpc_take_reply(e->peer, value_of(e, ID), value_of(e, RESULT), value_of(e, ERROR));
+        return;
+    }
+    if (is_request(e)) {
+        call_method(e);
+        return;
+    }
+    if (!has_good_id(e)) {
+        ln_rpc_answer_null(e->peer, e->batch, e->slot, LN_RPC_INVALID_REQUEST);
+        return;
+    }
+    ln_rpc_call_in call = {.batch = e->batch, .slot = e->slot, .id = value_of(e, ID)->text};
+    if (e->batch != NULL)
+        e->batch->left++;
+    refuse(e->peer, &call, LN_RPC_INVALID_REQUEST, ln_rpc_words(LN_RPC_INVALID_REQUEST));
+}
+
+/* An object, its bracket just read. False: no JSON from here on. */
+static bool read_element(ln_json *j, element *e)
+{
+    static const char *const names[FIELDS] = {"jsonrpc", "method", "params",
+                                              "id",      "result", "error"};
+
+    for (int i = 0; i < FIELDS; i++)
+        e->fields[i].name = names[i];
+    return ln_json_read_fields(j, e->fields, FIELDS);
+}
+
+/* ---- texts ---- */
+
+static void take_single(ln_rpc_peer *p, ln_json *j)
+{
+    element e = {.peer = p};
+
+    if (read_element(j, &e) && ln_json_finish(j))
+        handle_element(&e);
+    else
+        ln_rpc_answer_null(p, NULL, 0, LN_RPC_PARSE_ERROR);
+}
+
+/*
+ * The elements of an array; stops at one more than are allowed, so that a bomb costs what an
+ * allowed batch does. False: no JSON.
+ */
+static bool count_elements(ln_json *j, uint32_t *count)
+{
+    ln_json_value v;
+
+    for (*count = 0; *count <= LN_RPC_BATCH_MAX; ++*count) {
+        const ln_json_type type = ln_json_next_value(j, &v);
+        if (type == LN_JSON_NONE)
+            return ln_json_finish(j);
+        if (type == LN_JSON_FAULT)
+            return false;
+    }
+    return true;
+}
+
+static void take_elements(ln_rpc_peer *p, ln_rpc_batch *batch, ln_json *j)
+{
+    ln_json_value v;
+
+    for (uint32_t slot = 0; slot < batch->count && ln_ws_is_open(&p->conn->ws); slot++) {
+        element e = {.peer = p, .batch = batch, .slot = slot};
+        if (ln_json_next(j, &v) == LN_JSON_OBJECT) {
+            const bool is_read = read_element(j, &e);
+            LN_ASSERT(is_read); /* it was read before, to be counted */
+            handle_element(&e);
+            continue;
+        }
+        ln_rpc_answer_null(p, batch, slot, LN_RPC_INVALID_REQUEST);
+        if (v.type == LN_JSON_ARRAY)
+            while (ln_json_next_value(j, &v) != LN_JSON_NONE)
+                ;
+    }
+}
+
+static void take_batch(ln_rpc_peer *p, ln_span text)
+{
+    const ln_allocator *const alloc = p->rpc->server->alloc;
+    ln_json_value v;
+    uint32_t count;
+    ln_json j;
+
+    ln_json_init(&j, text);
+    (void)ln_json_next(&j, &v); /* the bracket */
+    if (!count_elements(&j, &count)) {
+        ln_rpc_answer_null(p, NULL, 0, LN_RPC_PARSE_ERROR);
+        return;
+    }
+    if (count == 0 || count > LN_RPC_BATCH_MAX) {
+        ln_rpc_answer_null(p, NULL, 0, LN_RPC_INVALID_REQUEST);
+        return;
+    }
+    if (!p->rpc->carrier->spend(p->conn, count - 1)) /* the text itself was one */
+        return;
+    ln_rpc_batch *const batch =
+        ln_alloc_zero(alloc, sizeof *batch + count * sizeof batch->slots[0]);
+    if (batch == NULL) {
+        (void)ln_conn_close(p->conn, 1011, LN_SPAN("out of memory"));
+        return;
+    }
+    batch->peer = p;
+    batch->count = count;
+    batch->left = 1;
+    for (uint32_t i = 0; i < count; i++)
+        ln_buf_init(&batch->slots[i], alloc);
+    ln_json_init(&j, text);
+    (void)ln_json_next(&j, &v);
+    take_elements(p, batch, &j);
+    ln_rpc_batch_settle(batch);
+}
+
+void ln_rpc_take(ln_rpc_peer *p, ln_span text)
+{
+    ln_json_value v;
+    ln_json j;
+
+    ln_json_init(&j, text);
+    switch (ln_json_next(&j, &v)) {
+    case LN_JSON_OBJECT:
+        take_single(p, &j);
+        break;
+    case LN_JSON_ARRAY:
+        take_batch(p, text);
+        break;
+    case LN_JSON_NULL:
+        ln_rpc_answer_null(p, NULL, 0,
+                           ln_json_finish(&j) ? LN_RPC_INVALID_REQUEST : LN_RPC_PARSE_ERROR);
+        break;
+    case LN_JSON_NONE:
+    case LN_JSON_FALSE:
+    case LN_JSON_TRUE:
+    case LN_JSON_NUMBER:
+    case LN_JSON_STRING:
+    case LN_JSON_KEY:
+    case LN_JSON_OBJECT_END:
+    case LN_JSON_ARRAY_END:
+    case LN_JSON_DONE:
+    case LN_JSON_FAULT:
+        ln_rpc_answer_null(p, NULL, 0, LN_RPC_PARSE_ERROR);
+        break;
+    }
+}
+
+/* ---- life ---- */
+
+void ln_rpc_peer_init(ln_rpc_peer *p, ln_rpc *rpc, ln_conn *c)
+{
+    *p = (ln_rpc_peer){.rpc = rpc, .conn = c};
+    ln_list_init(&p->pending);
+    ln_list_init(&p->requests);
+}
+
+void ln_rpc_peer_fini(ln_rpc_peer *p)
+{
+    LN_ASSERT(p->current == NULL);
+    ln_rpc_forget_pending(p);
+    ln_rpc_end_requests(p);
+}

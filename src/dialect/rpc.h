@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rpc - JSON-RPC 2.0 (jsonrpc.org/specification) over any connection that carries texts, both ways;
+ * linnet/rpc.h is what applications see of it. Framing is the dialect's: it says what stands in
+ * front of a text, and where a connection keeps its peer.
+ *
+ *   rpc.c         texts of a peer: single, batch, request, notification, answer to a call of ours
+ *   rpcmethods.c  the table of methods
+ *   rpcanswer.c   answers, at once, later, and from other threads
+ *   rpcletter.c   how those reach the connection's thread
+ *   rpcrequest.c  calls of ours
+ *
+ * Invariants
+ *   1. A request with an id is answered exactly once or its connection is closed; one without gets
+ *      no byte.
+ *   2. The answers of a batch leave as one text, in its order, when the last one is there.
+ *   3. A call of ours ends exactly once: answered, late, or with its connection.
+ *   4. A peer belongs to its connection's loop. From other threads only letters come, which name the
+ *      connection by its id and the call by its serial number; neither is ever used again.
+ *   5. What a peer makes us keep is bounded: the calls of a batch, calls handed on
+ *      (LN_RPC_PENDING_MAX), ids.
+ */
+#ifndef LN_RPC_H
+#define LN_RPC_H
+
+#include <linnet/rpc.h>
+
+#include "base/buf.h"
+#include "shelf.h"
+
+enum {
+    LN_RPC_BATCH_MAX = 100,
+    LN_RPC_BATCH_REPLY_MAX_BYTES = 1 << 20, /* from there on its calls are not made any more */
+    LN_RPC_PENDING_MAX = 32,                /* calls of one peer that were handed on */
+    LN_RPC_REQUESTS_MAX = 32,               /* calls of ours to one peer */
+    LN_RPC_ID_MAX_BYTES = 256,              /* as written */
+    LN_RPC_METHOD_MAX_BYTES = 256,
+    LN_RPC_METHODS_MAX = 4096
+};
+
+typedef struct ln_rpc_peer ln_rpc_peer;
+
+/* How a dialect carries texts. */
+typedef struct ln_rpc_carrier {
+    enum ln_kind kind;
+    ln_span prefix;       /* in front of every text; static */
+    ln_span error_prefix; /* in front of an error that is an answer by itself */
+    size_t text_max_bytes;
+    /* The peer of a connection, or NULL if it is none of this engine's. */
+    ln_rpc_peer *(*peer_of)(ln_conn *c);
+    /* May the peer make `calls` more? False: it has been dealt with. */
+    bool (*spend)(ln_conn *c, uint32_t calls);
+} ln_rpc_carrier;
+
+typedef struct ln_rpc_stats {
+    _Atomic uint64_t calls;         /* requests and notifications that were in order */
+    _Atomic uint64_t errors;        /* answered with an error */
+    _Atomic uint64_t stray_answers; /* of peers, to no call of ours */
+} ln_rpc_stats;
+
+/* The methods of an endpoint. Lives as long as its server. */
+typedef struct ln_rpc {
+    ln_server *server;
+    const ln_rpc_carrier *carrier;
+    ln_shelf methods;
+    uint64_t seed[2];
+    ln_rpc_stats stats;
+} ln_rpc;
+
+void ln_rpc_init(ln_rpc *rpc, ln_server *server, const ln_rpc_carrier *carrier);
+/* Behind the last connection. */
+void ln_rpc_fini(ln_rpc *rpc);
+
+/*
+ * Serves `method`; a NULL handler ends that. Any thread, any time. LN_ERR_INVALID (longer than
+ * LN_RPC_METHOD_MAX_BYTES), LN_ERR_LIMIT, LN_ERR_NOMEM.
+ */
+int ln_rpc_set_method(ln_rpc *rpc, ln_span method, ln_rpc_handler *handler, void *user);
+
+/* One end of a connection. */
+struct ln_rpc_peer {
+    ln_rpc *rpc;
+    ln_conn *conn;
+    ln_link pending;                /* calls of the peer that were handed on */
+    ln_link requests;               /* calls of ours */
+    struct ln_rpc_call_in *current; /* the call whose handler runs */
+    uint64_t serial;                /* the last one given, of either direction */
+    uint16_t pending_count;
+    uint16_t request_count;
+};
+
+void ln_rpc_peer_init(ln_rpc_peer *p, ln_rpc *rpc, ln_conn *c);
+/* In on_close: forgets the peer's calls, and ends ours. */
+void ln_rpc_peer_fini(ln_rpc_peer *p);
+
+/* A text of the peer, which may be anything. */
+void ln_rpc_take(ln_rpc_peer *p, ln_span text);
+
+/*
+ * Calls `method` of a peer; `params`: JSON, an array or an object, or empty. With `on_reply` NULL it
+ * is a notification. `timeout_ms` 0 = default. Any thread; an error here means that on_reply is not
+ * called, and errors that show on the connection's own thread go to on_reply: see ln_rpc_reply.
+ * LN_ERR_CLOSED, LN_ERR_INVALID, LN_ERR_NOMEM, LN_ERR_WOULD_EXCEED.
+ */
+typedef struct ln_rpc_order {
+    ln_conn_id conn;
+    ln_span method;
+    ln_span params;
+    uint32_t timeout_ms;
+    ln_rpc_reply_handler *on_reply;
+    void *user;
+} ln_rpc_order;
+int ln_rpc_request(ln_rpc *rpc, const ln_rpc_order *order);
+
+#endif

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/* rpcanswer.c - answers to a peer's calls: written, collected for a batch, given later, and brought
+ * from other threads. */
+#include <string.h>
+
+#include "base/text.h"
+#include "proto/jsonwrite.h"
+#include "proto/utf8.h"
+#include "rpcinner.h"
+
+ln_span ln_rpc_words(int code)
+{
+    switch (code) {
+    case LN_RPC_PARSE_ERROR:
+        return LN_SPAN("Parse error");
+    case LN_RPC_INVALID_REQUEST:
+        return LN_SPAN("Invalid Request");
+    case LN_RPC_METHOD_NOT_FOUND:
+        return LN_SPAN("Method not found");
+    case LN_RPC_INVALID_PARAMS:
+        return LN_SPAN("Invalid params");
+    case LN_RPC_BUSY:
+        return LN_SPAN("Too many calls");
+    default:
+        return LN_SPAN("Internal error");
+    }
+}
+
+/* ---- writing ---- */
+
+static int write_error(ln_buf *out, const ln_rpc_answer *a)
+{
+    const bool is_text = ln_utf8_is_valid(a->message.data, a->message.size);
+
+    int rc = ln_json_write_raw(out, "\"error\":{\"code\":");
+    if (rc == 0)
+        rc = ln_json_write_i64(out, a->code);
+    if (rc == 0)
+        rc = ln_json_write_raw(out, ",\"message\":");
+    if (rc == 0)
+        rc = ln_json_write_string(out, is_text ? a->message : ln_rpc_words(a->code));
+    if (rc == 0 && a->data.size > 0) {
+        rc = ln_json_write_raw(out, ",\"data\":");
+        if (rc == 0)
+            rc = ln_json_write_span(out, a->data);
+    }
+    return rc == 0 ? ln_json_write_raw(out, "}") : rc;
+}
+
+static int write_result(ln_buf *out, ln_span result)
+{
+    const int rc = ln_json_write_raw(out, "\"result\":");
+    return rc == 0 ? ln_json_write_span(out, result.size == 0 ? LN_SPAN("null") : result) : rc;
+}
+
+/* {"jsonrpc":"2.0","result":...,"id":...} or {"jsonrpc":"2.0","error":{...},"id":...}, behind what
+ * is there. */
+static int write_answer(ln_buf *out, const ln_rpc_answer *a, ln_span id)
+{
+    int rc = ln_json_write_raw(out, "{\"jsonrpc\":\"2.0\",");
+    if (rc == 0)
+        rc = a->code != 0 ? write_error(out, a) : write_result(out, a->result);
+    if (rc == 0)
+        rc = ln_json_write_raw(out, ",\"id\":");
+    if (rc == 0)
+        rc = ln_json_write_span(out, id);
+    return rc == 0 ? ln_json_write_raw(out, "}") : rc;
+}
+
+/* ---- sending ---- */
+
+/* Without memory an answer would be missing and nobody would know: the connection ends instead. */
+static int out_of_memory(ln_rpc_peer *p)
+{
+    (void)ln_conn_close(p->conn, 1011, LN_SPAN("out of memory"));
+    return LN_ERR_NOMEM;
+}
+
+static int send_text(ln_rpc_peer *p, const ln_buf *text)
+{
+    const int rc = ln_conn_send(p->conn, p->rpc->carrier->kind, (ln_span){text->data, text->size});
+
+    if (rc == LN_ERR_NOMEM)
+        return out_of_memory(p);
+    if (rc == LN_ERR_WOULD_EXCEED || rc == LN_ERR_BUSY)
+        ln_count(&ln_conn_home(p->conn)->counters.dropped, 1);
+    return rc < 0 ? rc : 0;
+}
+
+int ln_rpc_send(ln_rpc_peer *p, ln_span prefix, ln_span text)
+{
+    ln_buf whole;
+
+    ln_buf_init(&whole, p->rpc->server->alloc);
+    int rc = ln_json_write_span(&whole, prefix);
+    if (rc == 0)
+        rc = ln_json_write_span(&whole, text);
+    rc = rc < 0 ? rc
+                : ln_conn_send(p->conn, p->rpc->carrier->kind, (ln_span){whole.data, whole.size});
+    ln_buf_fini(&whole);
+    return rc < 0 ? rc : 0;
+}
+
+static int answer_alone(ln_rpc_peer *p, const ln_rpc_answer *a, ln_span id)
+{
+    const ln_rpc_carrier *const carrier = p->rpc->carrier;
+    const ln_span prefix = a->code != 0 ? carrier->error_prefix : carrier->prefix;
+    ln_buf text;
+
+    ln_buf_init(&text, p->rpc->server->alloc);
+    int rc = ln_json_write_span(&text, prefix);
+    if (rc == 0)
+        rc = write_answer(&text, a, id);
+    if (rc < 0)
+        rc = out_of_memory(p);
+    else
+        rc = text.size - prefix.size > carrier->text_max_bytes ? LN_ERR_TOO_BIG
+                                                               : send_text(p, &text);
+    ln_buf_fini(&text);
+    return rc;
+}
+
+/* Into its slot. */
+static int answer_in_batch(ln_rpc_batch *batch, uint32_t slot, const ln_rpc_answer *a, ln_span id)
+{
+    const size_t max = batch->peer->rpc->carrier->text_max_bytes;
+    ln_buf *const text = &batch->slots[slot];
+
+    LN_ASSERT(text->size == 0);
+    const int rc = write_answer(text, a, id);
+    if (rc < 0)
+        return out_of_memory(batch->peer);
+    if (batch->bytes + text->size > max && a->result.size > 0) {
+        ln_buf_release(text);
+        return LN_ERR_TOO_BIG;
+    }
+    batch->bytes += text->size;
+    return 0;
+}
+
+static int put(ln_rpc_peer *p, ln_rpc_batch *batch, uint32_t slot, const ln_rpc_answer *a,
+               ln_span id)
+{
+    static const ln_rpc_answer too_big = {.code = LN_RPC_INTERNAL_ERROR,
+                                          .message = {"Internal error", 14}};
+
+    if (a->code != 0)
+        atomic_fetch_add_explicit(&p->rpc->stats.errors, 1, memory_order_relaxed);
+    const int rc = batch == NULL ? answer_alone(p, a, id) : answer_in_batch(batch, slot, a, id);
+    if (rc == LN_ERR_TOO_BIG && a != &too_big)
+        (void)put(p, batch, slot, &too_big, id);
+    return rc;
+}
+
+int ln_rpc_answer_call(ln_rpc_peer *p, ln_rpc_call_in *call, const ln_rpc_answer *answer)
+{
+    if (call->is_answered)
+        return LN_ERR_NOT_FOUND;
+    call->is_answered = true;
+    if (call->id.size == 0)
+        return 0;
+    const int rc = put(p, call->batch, call->slot, answer, call->id);
+    if (call->batch != NULL)
+        ln_rpc_batch_settle(call->batch);
+    return rc;
+}
+
+void ln_rpc_answer_null(ln_rpc_peer *p, ln_rpc_batch *batch, uint32_t slot, int code)
+{
+    const ln_rpc_answer answer = {.code = code, .message = ln_rpc_words(code)};
+    (void)put(p, batch, slot, &answer, LN_SPAN("null"));
+}
+
+/* ---- batches ---- */
+
+static void free_batch(ln_rpc_batch *batch)
+{
+    const ln_allocator *const alloc = batch->slots[0].alloc;
+
+    for (uint32_t i = 0; i < batch->count; i++)
+        ln_buf_fini(&batch->slots[i]);
+    ln_free(alloc, batch);
+}
+
+static int join(const ln_rpc_batch *batch, ln_buf *text)
+{
+    char before = '[';
+    int rc = 0;
+
+    for (uint32_t i = 0; i < batch->count && rc == 0; i++) {
+        const ln_buf *const slot = &batch->slots[i];
+        if (slot->size == 0)
+            continue;
+        rc = ln_buf_append(text, &before, 1, SIZE_MAX);
+        if (rc == 0)
+            rc = ln_buf_append(text, slot->data, slot->size, SIZE_MAX);
+        before = ',';
+    }
+    return rc == 0 ? ln_json_write_raw(text, "]") : rc;
+}
+
+static void send_batch(const ln_rpc_batch *batch)
+{
+    ln_rpc_peer *const p = batch->peer;
+    ln_buf text;
+
+    ln_buf_init(&text, p->rpc->server->alloc);
+    int rc = ln_json_write_span(&text, p->rpc->carrier->prefix);
+    if (rc == 0)
+        rc = join(batch, &text);
+    (void)(rc < 0 ? out_of_memory(p) : send_text(p, &text));
+    ln_buf_fini(&text);
+}
+
+void ln_rpc_batch_settle(ln_rpc_batch *batch)
+{
+    LN_ASSERT(batch->left > 0);
+    if (--batch->left > 0)
+        return;
+    if (batch->peer != NULL && batch->bytes > 0)
+        send_batch(batch);
+    free_batch(batch);
+}
+
+/* ---- later ---- */
+
+int ln_rpc_keep(ln_rpc_peer *p, const ln_rpc_call_in *call)
+{
+    ln_rpc_call_in *const kept = ln_alloc(p->rpc->server->alloc, sizeof *kept + call->id.size);
+
+    LN_ASSERT(p->pending_count < LN_RPC_PENDING_MAX);
+    if (kept == NULL)
+        return LN_ERR_NOMEM;
+    *kept = *call;
+    memcpy(kept->id_bytes, call->id.data, call->id.size);
+    kept->id.data = kept->id_bytes;
+    ln_list_add(&p->pending, &kept->link);
+    p->pending_count++;
+    return 0;
+}
+
+static void drop_kept(ln_rpc_peer *p, ln_rpc_call_in *kept)
+{
+    ln_list_remove(&kept->link);
+    p->pending_count--;
+    ln_free(p->rpc->server->alloc, kept);
+}
+
+void ln_rpc_forget_pending(ln_rpc_peer *p)
+{
+    while (!ln_list_is_empty(&p->pending)) {
+        ln_rpc_call_in *const kept = LN_CONTAINER_OF(p->pending.next, ln_rpc_call_in, link);
+        if (kept->batch != NULL) {
+            kept->batch->peer = NULL;
+            ln_rpc_batch_settle(kept->batch);
+        }
+        drop_kept(p, kept);
+    }
+}
+
+static int answer_here(ln_rpc_peer *p, uint64_t serial, const ln_rpc_answer *answer)
+{
+    if (p->current != NULL && p->current->serial == serial)
+        return ln_rpc_answer_call(p, p->current, answer);
+    for (ln_link *l = p->pending.next; l != &p->pending; l = l->next) {
+        ln_rpc_call_in *const kept = LN_CONTAINER_OF(l, ln_rpc_call_in, link);
+        if (kept->serial != serial)
+            continue;
+        const int rc = ln_rpc_answer_call(p, kept, answer);
+        drop_kept(p, kept);
+        return rc;
+    }
+    return LN_ERR_NOT_FOUND;
+}
+
+/* ---- from other threads ---- */
+
+/* An answer on its way. */
+typedef struct parcel {
+    ln_rpc_letter head;
+    uint64_t serial;
+    ln_rpc_answer answer; /* its spans lie in bytes[] */
+    uint8_t bytes[];
+} parcel;
+
+static void on_parcel(ln_letter *letter, ln_loop *loop)
+{
+    parcel *const box = LN_CONTAINER_OF(letter, parcel, head.letter);
+    const ln_allocator *const alloc = box->head.rpc->server->alloc;
+
+    ln_rpc_peer *const p = ln_rpc_arrived(&box->head, loop);
+    if (p != NULL)
+        (void)answer_here(p, box->serial, &box->answer); /* the sender did not wait to hear */
+    ln_free(alloc, box);
+}
+
+static ln_span pack(uint8_t **at, ln_span what)
+{
+    const ln_span packed = {*at, what.size};
+
+    if (what.size > 0)
+        memcpy(*at, what.data, what.size);
+    *at += what.size;
+    return packed;
+}
+
+static int send_parcel(const ln_rpc_ticket *t, const ln_rpc_answer *a)
+{
+    ln_rpc *const rpc = t->engine;
+    const size_t size = sizeof(parcel) + a->result.size + a->message.size + a->data.size;
+    parcel *const box = ln_alloc(rpc->server->alloc, size);
+
+    if (box == NULL)
+        return LN_ERR_NOMEM;
+    uint8_t *at = box->bytes;
+    *box = (parcel){.head = {.letter = {.handle = on_parcel}, .rpc = rpc, .conn = t->conn},
+                    .serial = t->serial,
+                    .answer = {.code = a->code}};
+    box->answer.result = pack(&at, a->result);
+    box->answer.message = pack(&at, a->message);
+    box->answer.data = pack(&at, a->data);
+    const int rc = ln_rpc_post(&box->head, size);
+    if (rc < 0)
+        ln_free(rpc->server->alloc, box);
+    return rc;
+}
+
+/* ---- for applications ---- */
+
+static int give(const ln_rpc_ticket *t, const ln_rpc_answer *answer)
+{
+    ln_rpc *const rpc = t->engine;
+
+    if (t->serial == 0) /* a notification's */
+        return 0;
+    ln_worker *const w = ln_server_worker_of(rpc->server, t->conn);
+    if (w == NULL)
+        return LN_ERR_CLOSED;
+    if (ln_loop_current() != w->home.loop)
+        return send_parcel(t, answer);
+    ln_rpc_peer *const p = ln_rpc_peer_here(rpc, t->conn);
+    return p == NULL ? LN_ERR_CLOSED : answer_here(p, t->serial, answer);
+}
+
+static bool is_json(ln_span text)
+{
+    ln_json j;
+    ln_json_init(&j, text);
+    return ln_json_finish(&j);
+}
+
+int ln_rpc_result(const ln_rpc_ticket *ticket, ln_span result)
+{
+    const bool is_good = result.size == 0 || is_json(result);
+    const ln_rpc_answer answer = {.code = is_good ? 0 : LN_RPC_INTERNAL_ERROR,
+                                  .result = is_good ? result : (ln_span){NULL, 0},
+                                  .message = ln_rpc_words(LN_RPC_INTERNAL_ERROR)};
+
+    const int rc = give(ticket, &answer);
+    return rc == 0 && !is_good ? LN_ERR_INVALID : rc;
+}
+
+int ln_rpc_error(const ln_rpc_ticket *ticket, int code, ln_span message, ln_span data)
+{
+    const bool is_good = code != 0 && (data.size == 0 || is_json(data));
+    const ln_rpc_answer answer = {.code = code == 0 ? LN_RPC_INTERNAL_ERROR : code,
+                                  .message = message,
+                                  .data = is_good ? data : (ln_span){NULL, 0}};
+
+    const int rc = give(ticket, &answer);
+    return rc == 0 && !is_good ? LN_ERR_INVALID : rc;
+}

@@ -1,0 +1,578 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The command dialect, seen by independent clients (python3-websockets, bare sockets, Python's json): the chat of
+`linnet serve` and of examples/chat, commands and JSON-RPC of examples/rpc, to the byte.
+
+Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the
+program, build/release/linnet by default, with the examples beside it; arguments select tests whose names contain one
+of them.
+"""
+import asyncio
+import contextlib
+import json
+import os
+import random
+import re
+import resource
+import select
+import socket
+import struct
+import subprocess
+import sys
+import time
+import traceback
+
+try:
+    import websockets
+except ImportError:
+    print("not ok - prerequisites: python3-websockets is missing (for %s)" % sys.executable)
+    sys.exit(1)
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
+EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(LINNET)), "examples")
+PATIENCE = 20  # seconds, for anything that should happen soon
+PAYLOAD_MAX = 10485760
+RPC = 0xFFFFFFFF
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def same(what, got, wanted):
+    if got != wanted:
+        raise AssertionError("%s is %s, not %s" % (what, repr(got)[:300], repr(wanted)[:300]))
+
+
+def true(what, value):
+    if not value:
+        raise AssertionError("not so: " + what)
+
+
+@contextlib.contextmanager
+def program(*args):
+    """A running server; its port."""
+    process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        said = b""
+        end = time.monotonic() + PATIENCE
+        while not re.search(rb"(?::|port )(\d+)", said) or b"\n" not in said:
+            true("it says its port: %r" % said, select.select([process.stdout], [], [], max(0, end - time.monotonic()))[0])
+            piece = os.read(process.stdout.fileno(), 4096)
+            true("it runs: %r" % said, piece)
+            said += piece
+        process.port = int(re.search(rb"(?::|port )(\d+)/?", said).group(1))
+        yield process
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+        process.stdout.close()
+
+
+def serve(*args):
+    return program(LINNET, "serve", "--listen", "127.0.0.1:0", *args)
+
+
+def rpc_example(*args):
+    return program(os.path.join(EXAMPLES, "rpc"), "127.0.0.1:0", *args)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@contextlib.contextmanager
+def chat_example():
+    """It says nothing; the port is chosen for it."""
+    port = free_port()
+    process = subprocess.Popen([os.path.join(EXAMPLES, "chat-server"), "127.0.0.1:%d" % port])
+    process.port = port
+    try:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                true("it listens", time.monotonic() < end)
+                time.sleep(0.01)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+# ------------------------------------------------------------------------------------------------ bare sockets
+
+
+KEY = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+
+class Raw:
+    """A client that says exactly what it is told to."""
+
+    def __init__(self, port, path="/ws", fields=KEY, method="GET", early=b""):
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.sendall(("%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n" % (method, path, port, fields)).encode() + early)
+        self.rest = b""
+        self.head = self.until(b"\r\n\r\n")
+        self.status = int(self.head.split()[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def until(self, end):
+        while end not in self.rest:
+            piece = self.socket.recv(65536)
+            true("%r comes: %r" % (end, self.rest), piece)
+            self.rest += piece
+        at = self.rest.index(end) + len(end)
+        found, self.rest = self.rest[:at], self.rest[at:]
+        return found
+
+    def take(self, n):
+        while len(self.rest) < n:
+            piece = self.socket.recv(1 << 20)
+            true("%d bytes come, not only %r" % (n, self.rest), piece)
+            self.rest += piece
+        found, self.rest = self.rest[:n], self.rest[n:]
+        return found
+
+    def all(self):
+        """What comes until the server's FIN."""
+        while True:
+            piece = self.socket.recv(65536)
+            if not piece:
+                return self.rest
+            self.rest += piece
+
+    def frame(self, first, payload=b"", masked=True):
+        n = len(payload)
+        size = bytes([n]) if n < 126 else b"\x7e" + struct.pack(">H", n) if n < 65536 else b"\x7f" + struct.pack(">Q", n)
+        size = bytes([size[0] | (0x80 if masked else 0)]) + size[1:]
+        return bytes([first]) + size + (bytes(4) if masked else b"") + payload
+
+    def send(self, first, payload=b"", masked=True):
+        self.socket.sendall(self.frame(first, payload, masked))
+
+    def command(self, number, payload=b""):
+        self.send(0x82, struct.pack(">I", number) + payload)
+
+    def receive(self):
+        """(first byte, payload) of the next frame."""
+        first, size = self.take(2)
+        if size >= 126:
+            size = int.from_bytes(self.take(2 if size == 126 else 8), "big")
+        return first, self.take(size)
+
+    def ask(self, text):
+        self.command(RPC, text if isinstance(text, bytes) else text.encode())
+        first, payload = self.receive()
+        same("the frame", first, 0x82)
+        same("the id", payload[:4], b"\xff\xff\xff\xff")
+        return payload[4:].decode()
+
+
+@test
+def statuses_of_the_handshake():
+    field = dict(line.split(": ") for line in KEY.split("\r\n") if line)
+
+    def fields(**changes):
+        told = dict(field, **{name.replace("_", "-"): value for name, value in changes.items()})
+        return "".join("%s: %s\r\n" % (name, value) for name, value in told.items() if value is not None)
+
+    with rpc_example() as p:
+        with Raw(p.port) as c:
+            same("the head", c.head, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                     b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+        for wanted, path, change in ((101, "/ws?x=1", {}), (404, "/ws/", {}), (404, "/", {}),
+                                     (101, "/ws", {"Connection": "keep-alive, Upgrade"}),
+                                     (101, "/ws", {"Origin": "http://127.0.0.1:%d" % p.port}),
+                                     (403, "/ws", {"Origin": "http://elsewhere.example"}),
+                                     (403, "/ws", {"Origin": "nonsense"}),
+                                     (400, "/ws", {"Sec_WebSocket_Key": "short"}),
+                                     (426, "/ws", {"Sec_WebSocket_Version": "12"}),
+                                     (426, "/ws", {"Connection": "keep-alive"}),
+                                     (426, "/ws", {"Upgrade": "h2c"}),
+                                     (101, "/ws", {"Sec_WebSocket_Protocol": "mqtt",
+                                                   "Sec_WebSocket_Extensions": "permessage-deflate"})):
+            with Raw(p.port, path, fields(**change)) as c:
+                same("status of %s with %s" % (path, change), c.status, wanted)
+                true("nothing is agreed upon", b"Sec-WebSocket-Pro" not in c.head and b"Extensions" not in c.head)
+        with Raw(p.port, method="POST") as c:
+            same("status of POST", c.status, 405)
+
+
+@test
+def what_comes_right_behind_the_handshake_is_read():
+    with rpc_example() as p:
+        with Raw(p.port, early=Raw.frame(None, 0x82, b"\0\0\0\1early")) as c:
+            same("the echo", c.receive(), (0x82, b"\0\0\0\1early"))
+
+
+@test
+def each_way_to_end():
+    for what, sent, wanted in (
+            ("close 1000 reason", (0x88, b"\x03\xe8reason"), b"\x88\x02\x03\xe8"),
+            ("close 1001", (0x88, b"\x03\xe9"), b"\x88\x02\x03\xe9"),
+            ("close 4000 x", (0x88, b"\x0f\xa0x"), b"\x88\x02\x0f\xa0"),
+            ("empty close", (0x88, b""), b"\x88\x00"),
+            ("short message", (0x82, b"abc"), b"\x88\x18\x03\xeaInvalid message format"),
+            ("short text", (0x81, b"abc"), b"\x88\x18\x03\xeaInvalid message format"),
+            ("empty message", (0x82, b""), b"\x88\x18\x03\xeaInvalid message format"),
+            ("farewell", (0x82, b"\0\0\0\2"), b"\x88\x05\x0f\xa1bye"),
+            # violations: the code is the RFC's, the words are ours
+            ("close with one byte", (0x88, b"\x03"), 1002), ("close 999", (0x88, b"\x03\xe7"), 1002),
+            ("close 1005", (0x88, b"\x03\xed"), 1002), ("close with bad UTF-8", (0x88, b"\x03\xe8\xff"), 1007),
+            ("unmasked", (0x82, b"\0\0\0\1x", False), 1002), ("opcode 3", (0x83, b""), 1002),
+            ("RSV1", (0xC2, b"\0\0\0\1x"), 1002), ("stray continuation", (0x80, b"x"), 1002),
+            ("long ping", (0x89, bytes(126)), 1002), ("text that is none", (0x81, b"\0\0\0\1\xff"), 1007)):
+        with rpc_example() as p, Raw(p.port) as c:
+            c.send(*sent)
+            first, payload = c.receive()
+            while first == 0x82:
+                first, payload = c.receive()
+            if isinstance(wanted, int):
+                same("the close frame after " + what, (first, payload[:2]), (0x88, struct.pack(">H", wanted)))
+            else:
+                same("the close frame after " + what, bytes([first, len(payload)]) + payload, wanted)
+            if sent[0] != 0x88:
+                c.send(0x88, payload[:2])
+            same("what follows it", c.all(), b"")
+
+
+@test
+def commands_come_back_whatever_their_shape():
+    with rpc_example() as p, Raw(p.port) as c:
+        for payload in (b"", b"hello", bytes(range(256)), os.urandom(70000)):
+            c.command(1, payload)
+            same("the echo", c.receive(), (0x82, b"\0\0\0\1" + payload))
+        c.send(0x81, b"\0\0\0\1text")
+        same("the echo of text", c.receive(), (0x82, b"\0\0\0\1text"))
+        c.send(0x02, b"\0\0")
+        c.send(0x89, b"ping")
+        c.send(0x00, b"")
+        c.send(0x80, b"\0\1pieces")
+        same("the pong", c.receive(), (0x8A, b"ping"))
+        same("the whole", c.receive(), (0x82, b"\0\0\0\1pieces"))
+        large = os.urandom(PAYLOAD_MAX)
+        c.command(1, large)
+        first, payload = c.receive()
+        true("10 MiB in one frame", (first, payload) == (0x82, b"\0\0\0\1" + large))
+        c.socket.sendall(b"\x82\xff" + struct.pack(">Q", 4 + PAYLOAD_MAX + 1) + bytes(4))  # nothing behind it
+        first, payload = c.receive()
+        same("one byte more", (first, payload[:2]), (0x88, struct.pack(">H", 1009)))
+
+
+@test
+def the_message_too_many_is_refused_and_the_reason_is_read():
+    with rpc_example() as p, Raw(p.port) as c:
+        c.socket.sendall(b"".join(c.frame(0x89, b"") for _ in range(150)))  # pings are free
+        same("a pong", c.receive()[0], 0x8A)
+        c.socket.sendall(b"".join(c.frame(0x82, b"\0\0\0\1x") for _ in range(230)))
+        frames = []
+        while not frames or frames[-1][0] != 0x88:
+            frames.append(c.receive())
+        echoes = [f for f in frames if f[0] == 0x82]
+        true("200 at once and little more: %d" % len(echoes), 200 <= len(echoes) < 230)
+        same("the end", frames[-1], (0x88, b"\x03\xf0Rate limit exceeded"))
+
+
+@test
+def five_hundred_farewells_lose_nothing():
+    with rpc_example() as p:
+        wanted = b"".join(b"\x82" + bytes([4 + len(str(i))]) + b"\0\0\0\2" + str(i).encode() for i in range(200))
+        wanted += b"\x88\x05\x0f\xa1bye"
+        for i in range(500):
+            with Raw(p.port) as c:
+                c.command(2)
+                true("200 commands, then the code, the %dth time" % i, c.take(len(wanted)) == wanted)
+
+
+@test
+def errors_to_the_byte():
+    parse = '{"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"},"id":null}'
+    invalid = '{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid Request"},"id":%s}'
+    with rpc_example() as p, Raw(p.port) as c:
+        for text, wanted in (
+                ("", parse), ("nonsense", parse), ('{"jsonrpc":"2.0","method":"echo","id":1} x', parse),
+                ('{"jsonrpc":"2.0","method":"echo","params":[1e400],"id":1}', parse),
+                ('"text"', parse), ("1", parse), ("true", parse), ("null", invalid % "null"), ("[]", invalid % "null"),
+                ('{"method":"echo","id":5}', invalid % "5"), ('{"jsonrpc":"1.0","method":"echo","id":5}', invalid % "5"),
+                ('{"jsonrpc":"2.0","method":"echo","params":1,"id":5}', invalid % "5"),
+                ('{"jsonrpc":"2.0","method":"nobody","id":"a"}',
+                 '{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":"a"}'),
+                ('{"jsonrpc":"2.0","method":"boom","id":1}',
+                 '{"jsonrpc":"2.0","error":{"code":-32603,"message":"boom"},"id":1}'),
+                ('{"jsonrpc":"2.0","method":"subtract","params":["x"],"id":1}',
+                 '{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid params"},"id":1}'),
+                (' {"jsonrpc":"2.0","method":"echo","params":{"a":[1]},"id":9007199254740993} ',
+                 '{"jsonrpc":"2.0","result":{"a":[1]},"id":9007199254740993}'),
+                ('{"jsonrpc":"2.0","method":"echo","id":null}', '{"jsonrpc":"2.0","result":null,"id":null}'),
+                (b'{"jsonrpc":"2.0","method":"\xff","id":1}', parse)):
+            same("the answer to %r" % text, c.ask(text), wanted)
+
+
+@test
+def answers_later_and_questions_back():
+    with rpc_example() as p, Raw(p.port) as c:
+        c.command(RPC, b'{"jsonrpc":"2.0","method":"later","params":[7],"id":1}')
+        same("what is asked behind it", c.ask('{"jsonrpc":"2.0","method":"echo","id":2}'),
+             '{"jsonrpc":"2.0","result":null,"id":2}')
+        same("what comes later", c.receive(), (0x82, b'\xff\xff\xff\xff{"jsonrpc":"2.0","result":[7],"id":1}'))
+        question = json.loads(c.ask('{"jsonrpc":"2.0","method":"ask","id":3}'))
+        same("the question", (question["method"], question["params"]), ("add", [1, 2]))
+        same("the end of it", c.ask('{"jsonrpc":"2.0","result":3,"id":%d}' % question["id"]),
+             '{"jsonrpc":"2.0","result":3,"id":3}')
+
+
+def random_value(rng, depth):
+    kind = rng.randrange(9 if depth < 6 else 7)
+    if kind == 0:
+        return rng.choice([None, True, False])
+    if kind == 1:
+        return rng.randrange(-10**rng.randrange(1, 20), 10**rng.randrange(1, 20))
+    if kind == 2:
+        return rng.uniform(-1, 1) * 10.0**rng.randrange(-300, 300)
+    if kind < 7:
+        return "".join(chr(rng.choice([rng.randrange(32, 127), rng.randrange(0xD800), rng.randrange(0xE000, 0x110000),
+                                       34, 92, 10])) for _ in range(rng.randrange(12)))
+    if kind == 7:
+        return [random_value(rng, depth + 1) for _ in range(rng.randrange(5))]
+    return {"k%d" % rng.randrange(99): random_value(rng, depth + 1) for _ in range(rng.randrange(5))}
+
+
+def python_accepts(text):
+    """Python's verdict, without what it takes beyond RFC 8259, and with what we do not: see proto/json.h."""
+    def refuse(word):
+        raise ValueError(word)
+
+    def check(value):
+        if isinstance(value, str):
+            value.encode()  # no half of a surrogate pair
+        elif isinstance(value, list):
+            for item in value:
+                check(item)
+        elif isinstance(value, float):
+            true_number = value not in (float("inf"), float("-inf"))
+            if not true_number:
+                raise ValueError("too large")
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                check(key)
+                check(item)
+
+    try:
+        check(json.loads(text.decode(), parse_constant=refuse))
+        return True
+    except (ValueError, RecursionError):
+        return False
+
+
+@test
+def python_and_we_agree_on_what_is_json():
+    rng = random.Random(8259)
+    verdicts = [0, 0]
+    with rpc_example("0") as p, Raw(p.port) as c:
+        for _ in range(1500):
+            value = [random_value(rng, 0)]
+            text = json.dumps(value, ensure_ascii=rng.random() < 0.5, indent=rng.choice([None, 1])).encode()
+            if rng.random() < 0.6:  # break it, perhaps
+                at = rng.randrange(len(text))
+                text = text[:at] + rng.choice([b"", b",", b'"', b"\\", b"0", b"e", b"-", b"]", b"[", b"\x01", b"\xff", b"u"]) \
+                    + text[at + rng.randrange(2):]
+            if not text[:1] == b"[" or not text.strip()[-1:] == b"]":
+                continue
+            is_good = python_accepts(text)
+            answer = json.loads(c.ask(b'{"jsonrpc":"2.0","method":"echo","params":' + text + b',"id":1}'))
+            same("our verdict on %r" % text, "result" in answer, is_good)
+            if is_good:
+                same("what came back of %r" % text, answer["result"], json.loads(text.decode()))
+            verdicts[is_good] += 1
+    true("there were both: %s" % verdicts, min(verdicts) > 200)
+
+
+# ------------------------------------------------------------------------------------------------ the chat
+
+
+def run_async(coroutine):
+    return asyncio.run(asyncio.wait_for(coroutine, 3 * PATIENCE))
+
+
+class Chatter:
+    """A client of the chat, as its page is one."""
+
+    def __init__(self, socket_):
+        self.socket = socket_
+
+    async def say(self, number, value=None):
+        await self.socket.send(struct.pack(">I", number) + (b"" if value is None else json.dumps(value).encode()))
+
+    async def hear(self, number):
+        message = await asyncio.wait_for(self.socket.recv(), PATIENCE)
+        true("it is binary", isinstance(message, bytes))
+        same("the command", struct.unpack(">I", message[:4])[0], number)
+        return json.loads(message[4:].decode())
+
+
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{9})?Z$")
+
+
+async def chat(port, people, wrong):
+    url = "ws://127.0.0.1:%d/ws" % port
+
+    def connect():
+        return websockets.connect(url, max_size=None, ping_interval=None, origin="http://127.0.0.1:%d" % port)
+
+    async with connect() as one, connect() as two:
+        alice, bob = Chatter(one), Chatter(two)
+        await alice.say(8, {"username": 'alice "<&>\n'})
+        joined = await alice.hear(3)
+        same("what bob hears of it", await bob.hear(3), joined)
+        same("its members", list(joined), ["id", "username", "joinedAt"])
+        same("the name", joined["username"], 'alice "<&>\n')
+        true("a UUID and a time: %s" % joined, UUID.match(joined["id"]) and RFC3339.match(joined["joinedAt"]))
+        await alice.say(5)
+        listed = await alice.hear(6)
+        same("how many are there", len(listed), 2)
+        true("alice is listed", joined in listed)
+        guest = next(p for p in listed if p != joined)
+        same("the other's name", guest["username"], "Guest_" + guest["id"][:8])
+        await bob.say(2, {"x": 1})
+        await bob.say(7)
+        for bad in ([], 7, {"username": 5, "message": "x"}, *wrong):
+            await bob.say(1, bad)
+        await two.send(b"\0\0\0\1{")
+        await bob.say(1, {"username": "bob", "message": "gr\u00fc\u00df dich \U0001f600", "timestamp": "0001-01-01T00:00:00Z"})
+        said = await bob.hear(1)
+        same("what alice hears", await alice.hear(1), said)
+        same("its members", list(said), ["username", "message", "timestamp"])
+        same("the message", said["message"], "gr\u00fc\u00df dich \U0001f600")
+        true("the server's time: %s" % said, RFC3339.match(said["timestamp"]) and said["timestamp"] > "2020")
+        await bob.say(1, {})
+        same("what is missing", {k: v for k, v in (await alice.hear(1)).items() if k != "timestamp"},
+             {"username": "", "message": ""})
+        await two.close(1000, "Client disconnect")
+        same("who left", await alice.hear(4), guest)
+        await alice.say(5)
+        same("who is left", await alice.hear(6), [joined])
+        for _ in range(people):
+            async with connect():
+                pass
+        for _ in range(people):
+            await alice.hear(4)
+
+
+@test
+def the_chat_of_linnet_serve():
+    with serve("--workers", "2") as p:
+        run_async(chat(p.port, 20, [{"username": "x", "message": "y", "timestamp": when} for when in (
+            "yesterday", 7, "2026-11-21", "2026-11-21T00:18:21", "2026-11-21 00:18:21Z", "2026-11-21T00:18:21Zx")]))
+
+
+@test
+def the_chat_of_the_example():
+    with chat_example() as p:
+        run_async(chat(p.port, 5, []))
+
+
+@test
+def names_and_lists_of_the_chat_are_bounded():
+    with serve("--workers", "1") as p, contextlib.ExitStack() as crowd:
+        one = crowd.enter_context(Raw(p.port))
+        for name in ("x" * 254, "y" * 255):
+            one.command(8, json.dumps({"username": name}).encode())
+        same("who has a name", json.loads(one.receive()[1][4:])["username"], "x" * 254)
+        for more, wanted in ((998, 999), (1, 1000), (1, 1000)):
+            for _ in range(more):
+                crowd.enter_context(Raw(p.port))
+            one.command(5)
+            same("how many are listed", len(json.loads(one.receive()[1][4:])), wanted)
+
+
+@test
+def who_does_not_read_holds_up_nobody():
+    async def crowd(port):
+        url = "ws://127.0.0.1:%d/ws" % port
+        async with websockets.connect(url, max_size=None, ping_interval=None) as one:
+            alice = Chatter(one)
+            await alice.say(8, {"username": "alice"})
+            await alice.hear(3)
+            text = "x" * 200000
+            for i in range(1000):
+                await alice.say(1, {"username": "alice", "message": text})
+                message = await asyncio.wait_for(one.recv(), PATIENCE)
+                if message[3] == 4:  # the deaf one is out, and hears it last
+                    same("who is out", json.loads(message[4:].decode())["username"][:6], "Guest_")
+                    await alice.hear(1)
+                    break
+                same("the echo", message[3], 1)
+                await asyncio.sleep(0.011)  # within the rate
+            else:
+                raise AssertionError("nobody was closed")
+            await alice.say(5)
+            same("who is left", len(await alice.hear(6)), 1)
+
+    with serve("--workers", "1") as p, Raw(p.port) as deaf:
+        same("status", deaf.status, 101)
+        run_async(crowd(p.port))
+
+
+@test
+def silence_is_the_end_and_pongs_are_life():
+    with serve("--ping-interval", "200ms", "--pong-wait", "300ms") as p:
+        with Raw(p.port) as silent, Raw(p.port) as alive:
+            end = time.monotonic() + 1.5
+            began = time.monotonic()
+            gone = None
+            while time.monotonic() < end:
+                for ready in select.select([s for s in (silent.socket, alive.socket) if s], [], [], 0.05)[0]:
+                    if ready is alive.socket:
+                        first, payload = alive.receive()
+                        if first == 0x89:
+                            alive.send(0x8A, payload)
+                        else:
+                            same("what else the other gets", (first, payload[:4]), (0x82, b"\0\0\0\4"))
+                    elif gone is None:
+                        first, _ = silent.receive()
+                        if first == 0x88:
+                            gone = time.monotonic() - began
+            true("the silent one is told: %s" % gone, gone is not None and 0.3 < gone < 1)
+            alive.command(5)
+            first, payload = alive.receive()
+            while first == 0x89 or payload[3:4] == b"\4":
+                first, payload = alive.receive()
+            same("the other is answered", payload[:4], b"\0\0\0\6")
+
+
+def main():
+    words = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    failed = 0
+    for function in TESTS:
+        name = function.__name__.replace("_", " ")
+        if words and not any(word in name for word in words):
+            continue
+        began = time.monotonic()
+        try:
+            function()
+            print("ok - %s # %.1f s" % (name, time.monotonic() - began), flush=True)
+        except Exception as error:  # a test that fails any way has failed
+            failed += 1
+            print("not ok - %s: %s" % (name, str(error).replace("\n", " ")), flush=True)
+            traceback.print_exc()
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
