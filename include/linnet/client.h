@@ -27,7 +27,7 @@ typedef struct ln_client_header {
 typedef struct ln_client_options {
     const ln_client_header *headers; /* sent with the handshake; Host, Upgrade, ... are refused */
     size_t header_count;
-    const char *origin;        /* NULL = no Origin header */
+    const char *origin; /* NULL = no Origin header */
     /* "127.0.0.2", "fd00::1": an address of ours to connect from; NULL = the system's choice */
     const char *local_address;
     const ln_tls_options *tls; /* for wss; NULL = verify against the system's store */
@@ -37,7 +37,7 @@ typedef struct ln_client_options {
      * none. LN_ERR_INVALID if it is not for wss.
      */
     const ln_client *tls_of;
-    ln_ws_options ws;          /* subprotocols in it are what is offered */
+    ln_ws_options ws; /* subprotocols in it are what is offered */
     bool reconnect;
     uint32_t reconnect_base_ms; /* 0 = default */
     uint32_t reconnect_max_ms;
