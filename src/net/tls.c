@@ -312,7 +312,10 @@ static void on_sent(ln_sock *sock, size_t n)
     ln_tls *const t = of(sock);
     ln_chain_drop(&t->out, &t->loop->pool, n);
     push(t);
-    unblock(t);
+    if (t->is_blocked)
+        unblock(t);
+    else if (t->out.bytes == 0 && t->is_open && !t->is_failed && !is_closing(t))
+        t->stream->ops->on_sent(t->stream, 0); /* somebody may wait for the queue to be short */
 }
 
 static void on_end(ln_sock *sock, int err)

@@ -31,7 +31,8 @@ typedef struct test_end test_end;
 struct test_end {
     ln_stream stream;
     unsigned opens, ends, flushes, closes;
-    int end_err; /* of the last on_end; TEST_NO_END before it */
+    unsigned drains; /* on_sent with nothing left in the stream */
+    int end_err;     /* of the last on_end; TEST_NO_END before it */
     size_t got;
     size_t to_send;
     size_t sent;
@@ -103,6 +104,7 @@ static inline void test_end_on_sent(ln_stream *s, size_t n)
     test_end *const e = test_end_of(s);
     assert_int_equal(e->closes, 0);
     e->sent += n;
+    e->drains += ln_stream_queued(s) == 0;
     test_end_send(e);
 }
 

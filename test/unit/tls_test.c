@@ -1717,6 +1717,32 @@ static void what_a_deaf_peer_makes_us_keep_is_bounded(void **state)
     ln_loop_free(loop);
 }
 
+/* Who waits for a short queue has to hear of it also when all of its bytes were taken long ago. */
+static void the_end_of_the_ciphertext_is_told(void **state)
+{
+    (void)state;
+    static uint8_t bytes[16 << 20];
+    ln_loop *loop = test_loop(NULL);
+    test_end *e;
+    raw r;
+    raw_client(&r, loop, world.server, "a.test");
+    assert_int_equal(raw_handshake(&r), 1);
+    e = &r.end;
+    test_until(loop, e->opens == 1);
+    do {
+        test_end_queue(e, 10000);
+        test_rest(loop);
+    } while (ln_stream_queued(&e->stream) == 0 && e->sent < sizeof bytes);
+    assert_true(ln_stream_queued(&e->stream) > 0);
+    assert_false(ln_stream_is_sending(&e->stream)); /* nothing that on_sent would have to ask for */
+    assert_int_equal(e->sent, e->to_send);
+    const unsigned before = e->drains;
+    assert_int_equal(raw_read(&r, bytes, (int)e->sent), (int)e->sent);
+    test_until(loop, e->drains > before);
+    raw_close(&r);
+    ln_loop_free(loop);
+}
+
 static void pause_and_note(test_end *e)
 {
     ln_stream_pause(&e->stream);
@@ -1816,6 +1842,7 @@ int main(void)
         unit(identities_are_limited_in_number),
         unit(a_chain_of_certificates_has_an_end),
         unit(what_a_deaf_peer_makes_us_keep_is_bounded),
+        unit(the_end_of_the_ciphertext_is_told),
         unit(what_pauses_leave_behind_is_bounded),
         unit(keys_may_be_locked_and_boxed),
     };
