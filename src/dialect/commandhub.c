@@ -3,9 +3,6 @@
  * commandhub.c - commands to many. A publication carries its command id as the event's name, in
  * decimal; one from another dialect has none, and gets that of the bridge. Either way its frame is
  * made once (LN_FORM_COMMAND) and shared.
- *
- * What topics.c hangs onto a connection begins with its subscriber; we only put our own delivery
- * into it, and hand back to topics.c's what is none of ours: connections that are closing.
  */
 #include <stdio.h>
 #include <string.h>
@@ -124,44 +121,24 @@ static int send_frame(ln_conn *c, ln_msg *m, uint32_t id)
     return rc;
 }
 
-/* topics.c's own, seen when the first client subscribes, before any message can be delivered. */
-static _Atomic(ln_deliver_fn *) deliver_plain;
-
-static ln_delivery deliver(ln_subscriber *s, ln_msg *m)
+static int send_command(ln_conn *c, ln_msg *m)
 {
-    ln_worker *const w = ln_loop_current()->owner;
-    ln_conn *const c = ln_slots_find(&w->slots, s->id & LN_CONN_NAME_MASK);
     uint32_t id;
 
-    if (c == NULL || !ln_ws_is_open(&c->ws)) /* it closes: out of the topic, and counted, there */
-        return atomic_load_explicit(&deliver_plain, memory_order_relaxed)(s, m);
+    if (!ln_ws_is_open(&c->ws))
+        return LN_ERR_CLOSED;
     ln_command *const game = ln_command_of(c);
-    if (!id_of(game, m, &id)) {
-        ln_command_count(&game->counts.unsuitable);
-        return LN_DELIVERY_DROPPED;
-    }
-    const int rc = send_frame(c, m, id);
-    if (LN_LIKELY(rc == 0))
-        return LN_DELIVERED;
-    if (rc > 0)
-        return LN_DELIVERY_QUEUED;
-    if (rc == LN_ERR_CLOSED) /* by its policy, just now */
-        return atomic_load_explicit(&deliver_plain, memory_order_relaxed)(s, m);
-    if (rc != LN_ERR_DROPPED) /* that one has been counted */
-        ln_count(&ln_conn_home(c)->counters.dropped, 1);
-    return LN_DELIVERY_DROPPED;
+    if (id_of(game, m, &id))
+        return send_frame(c, m, id);
+    ln_command_count(&game->counts.unsuitable);
+    return LN_ERR_UNSUPPORTED;
 }
 
 int ln_command_enter(ln_command *game, ln_conn *c)
 {
-    int rc = ln_topics_subscribe(c, ln_text(game->everybody));
-    if (rc < 0)
-        return rc;
-    ln_subscriber *const s = ln_conn_attachment(c);
-    if (s->deliver != deliver) {
-        atomic_store_explicit(&deliver_plain, s->deliver, memory_order_relaxed);
-        s->deliver = deliver;
-    }
+    int rc = ln_topics_speak(c, send_command);
+    if (rc == 0)
+        rc = ln_topics_subscribe(c, ln_text(game->everybody));
     for (size_t i = 0; i < game->bridge_count && rc == 0; i++)
         rc = ln_topics_subscribe(c, game->bridges[i].topic);
     return rc;

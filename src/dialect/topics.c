@@ -23,6 +23,7 @@ typedef struct side {
 typedef struct listener {
     ln_subscriber subscriber;
     ln_conn *conn;
+    ln_topics_send *send; /* its dialect's way to be told */
 } listener;
 
 /* ---- delivery ---- */
@@ -69,12 +70,18 @@ static ln_block *frame_for(const ln_conn *c, ln_msg *m)
     return ln_msg_form(m, LN_FORM_PLAIN, make_plain, home);
 }
 
+static int send_plain(ln_conn *c, ln_msg *m)
+{
+    ln_block *const frame = frame_for(c, m);
+    return frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block(c, frame);
+}
+
 static ln_delivery deliver(ln_subscriber *s, ln_msg *m)
 {
-    ln_conn *const c = LN_CONTAINER_OF(s, listener, subscriber)->conn;
+    const listener *const l = LN_CONTAINER_OF(s, listener, subscriber);
+    ln_conn *const c = l->conn;
 
-    ln_block *const frame = frame_for(c, m);
-    const int rc = frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block(c, frame);
+    const int rc = l->send(c, m);
     if (LN_LIKELY(rc == 0))
         return LN_DELIVERED;
     if (rc > 0)
@@ -85,7 +92,7 @@ static ln_delivery deliver(ln_subscriber *s, ln_msg *m)
         ln_hub_leave_all(here->hub, s);
         return LN_DELIVERY_CLOSED;
     }
-    if (rc != LN_ERR_DROPPED) /* that one has been counted */
+    if (rc != LN_ERR_DROPPED && rc != LN_ERR_UNSUPPORTED) /* those have been counted */
         ln_count(&ln_conn_home(c)->counters.dropped, 1);
     return LN_DELIVERY_DROPPED;
 }
@@ -112,9 +119,23 @@ static listener *listener_of(ln_conn *c)
     if (l == NULL)
         return NULL;
     l->conn = c;
+    l->send = send_plain;
     ln_subscriber_init(&l->subscriber, deliver, c->id);
     ln_conn_attach(c, l);
     return l;
+}
+
+int ln_topics_speak(ln_conn *c, ln_topics_send *send)
+{
+    if (ln_conn_home(c)->service == NULL)
+        return LN_ERR_STATE; /* a client's connection */
+    if (c->phase != LN_CONN_OPEN)
+        return LN_ERR_CLOSED;
+    listener *const l = listener_of(c);
+    if (l == NULL)
+        return LN_ERR_NOMEM;
+    l->send = send;
+    return 0;
 }
 
 int ln_topics_subscribe(ln_conn *c, ln_span topic)

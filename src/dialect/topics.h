@@ -31,6 +31,16 @@ void *ln_topics_new(const ln_allocator *alloc);
 /* The state of a running server, by its worker's home. */
 typedef struct ln_topics ln_topics;
 
+/*
+ * How a connection is given a publication. 0, 1 or an error, as ln_conn_send_block();
+ * LN_ERR_UNSUPPORTED: it is nothing for this connection, and has been counted as such.
+ */
+typedef int ln_topics_send(ln_conn *c, ln_msg *m);
+
+/* A dialect's own way for `c`, from now on; else publications come as plain messages. As
+ * ln_conn_subscribe(). */
+int ln_topics_speak(ln_conn *c, ln_topics_send *send);
+
 /* Subscribing and publishing without the rule for reserved names; on the connection's (home's)
  * thread. */
 int ln_topics_subscribe(ln_conn *c, ln_span topic);
