@@ -884,7 +884,9 @@ static int one_life(const ln_allocator *alloc, void *user)
                                  .ws = {.subprotocols = "v1", .deflate = true}};
     ln_loop *loop = NULL;
     ln_client *client = NULL;
-    int rc = ln_loop_new(&(ln_loop_options){.allocator = alloc, .log = quiet}, &loop);
+    /* Not io_uring: the system is late in giving back the locked memory of so many rings. */
+    int rc =
+        ln_loop_new(&(ln_loop_options){.io = LN_IO_EPOLL, .allocator = alloc, .log = quiet}, &loop);
 
     if (rc == 0)
         rc = ln_client_new(loop, user, NULL, &o, &client);
