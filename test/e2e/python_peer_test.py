@@ -141,6 +141,9 @@ async def reload_under_load(server, folder):
     connections = [await websockets.connect(server.url(True), ssl=trust(folder)) for _ in range(50)]
     talks = [asyncio.create_task(talk(ws)) for ws in connections]
     for serial in range(2, 7):
+        before = echoes
+        while echoes < before + 200:  # get_server_certificate() keeps the others waiting
+            await asyncio.sleep(0.01)
         make_certificate(folder, serial=str(serial))
         server.process.send_signal(signal.SIGHUP)
         for _ in range(100):
@@ -152,7 +155,7 @@ async def reload_under_load(server, folder):
             raise AssertionError("the new certificate is not served")
     ends.set()
     await asyncio.gather(*talks)
-    assert echoes > 50, "there was no load"
+    assert echoes >= 1000, "there was no load"
 
 
 async def bad_reload_keeps_the_old(server, folder):
