@@ -5,6 +5,8 @@ void ln_home_init(ln_home *home, ln_loop *loop, const ln_allocator *alloc)
 {
     *home = (ln_home){.loop = loop, .alloc = alloc};
     ln_buf_init(&home->scratch, alloc);
+    if (loop != NULL)
+        ln_loop_random(loop, home->seed, sizeof home->seed);
 }
 
 void ln_home_fini(ln_home *home)

@@ -35,6 +35,10 @@ typedef struct ln_counters {
     _Atomic uint64_t overflow_closes;
     _Atomic uint64_t queued_bytes;
     _Atomic uint64_t requests;
+    _Atomic uint64_t dropped_newest;
+    _Atomic uint64_t dropped_oldest;
+    _Atomic uint64_t replaced;
+    _Atomic uint64_t queue_refused;
 } ln_counters;
 
 /* One writer, so neither of these needs a locked instruction. */
@@ -75,6 +79,7 @@ typedef struct ln_home {
     ln_zpool *zpool;                /* made on first need */
     ln_buf scratch;                 /* for compressing */
     ln_spare spare;                 /* for large messages */
+    uint64_t seed[2];               /* for keys of messages */
     ln_counters counters;
     uint32_t conn_count; /* that hold memory: also those that are ending */
     uint32_t header_max_bytes;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "wsconn.h"
 
+#include "connqueue.h"
 #include "exchange.h"
 #include "meta.h"
-#include "sendq.h"
 
 /* ---- life ---- */
 
@@ -60,7 +60,7 @@ static void free_more(ln_conn *c, const ln_allocator *alloc)
         more->on_free(c, more->owner);
     ln_buf_fini(&more->stash);
     ln_meta_free(more->meta, alloc);
-    ln_sendq_free(more->waiting, alloc);
+    ln_sendq_free(more->waiting);
     ln_free(alloc, more);
 }
 
@@ -144,6 +144,8 @@ static void announce_close(ln_conn *c, const ln_ws_event *event)
                                 .is_clean = event->is_clean,
                                 .error = c->error};
     c->phase = LN_CONN_ENDING;
+    if (c->more != NULL)
+        ln_sendq_clear(c->more->waiting); /* it cannot begin any more */
     if (home->slots != NULL)
         ln_slots_retire(home->slots, c->id & LN_CONN_NAME_MASK);
     count_close(home, c);
@@ -219,24 +221,6 @@ static void account(ln_conn *c, ln_home *home, size_t queued)
     c->accounted_bytes = now;
 }
 
-void ln_conn_refill(ln_conn *c, size_t below_bytes)
-{
-    ln_sendq *const waiting = c->more->waiting;
-    int kind;
-
-    while (ln_sendq_bytes(waiting) > 0 && ln_ws_is_open(&c->ws) &&
-           /* low water may be 0 */
-           (ln_ws_queued(&c->ws) == 0 || ln_ws_queued(&c->ws) < below_bytes)) {
-        ln_block *const b = ln_sendq_pop(waiting, &kind);
-        const int rc = kind == 0
-                           ? ln_ws_send_block(&c->ws, b)
-                           : ln_ws_send(&c->ws, (enum ln_kind)kind, (ln_span){b->bytes, b->size});
-        if (rc < 0)
-            ln_count(&ln_conn_home(c)->counters.dropped, 1);
-        ln_block_unref(b);
-    }
-}
-
 /* Is nobody waiting for the end of a send of `k` spans, which is all there is to send? */
 static bool may_be_quiet(const ln_conn *c, int k)
 {
@@ -253,8 +237,8 @@ LN_HOT void ln_conn_push(ln_conn *c)
     while (!ln_stream_is_sending(&c->stream)) {
         /* Each time: when the system takes everything at once, nothing else would ask for what
          * waits. */
-        if (LN_UNLIKELY(c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0))
-            ln_conn_refill(c, ln_conn_site(c)->plan->options.low_water_bytes);
+        if (LN_UNLIKELY(c->more != NULL && ln_sendq_waiting(c->more->waiting) > 0))
+            ln_conn_refill(c, ln_connqueue_of(c)->low_water_bytes);
         const int k = ln_chain_peek(&c->ws.out, spans, LN_SOCK_SPANS_MAX);
         if (k == 0)
             break;
@@ -276,14 +260,15 @@ void ln_conn_sent(ln_conn *c, size_t n)
         ln_ws_sent(&c->ws, n);
     else
         ln_chain_drop(&c->ws.out, &ln_conn_home(c)->loop->pool, n);
+    if (LN_UNLIKELY(c->more != NULL && c->more->waiting != NULL))
+        ln_sendq_sent(c->more->waiting, n);
 }
 
 static void check_low_water(ln_conn *c)
 {
-    const ln_site *const site = ln_conn_site(c);
-    const ln_ws_handlers *const h = &site->plan->handlers;
+    const ln_ws_handlers *const h = &ln_conn_site(c)->plan->handlers;
 
-    if (ln_conn_queued_bytes(c) > site->plan->options.low_water_bytes || !ln_ws_is_open(&c->ws))
+    if (!ln_connqueue_is_low(c) || !ln_ws_is_open(&c->ws))
         return;
     c->flags &= (uint8_t)~LN_CONN_ABOVE_HIGH;
     if (h->on_drain != NULL)

@@ -70,7 +70,9 @@ struct ln_conn_more {
     ln_span subprotocol; /* in the endpoint's memory */
     ln_buf stash;        /* received while paused, not yet fed */
     struct ln_meta *meta;
-    struct ln_sendq *waiting;                 /* drop-oldest: messages that may still be dropped */
+    struct ln_sendq *waiting; /* messages one by one, where that is needed */
+    ln_queue_options queue;   /* ln_conn_set_queue() */
+    bool has_queue;
     void (*on_free)(ln_conn *c, void *owner); /* a client is told when the memory goes */
     void *owner;
 };
@@ -131,8 +133,8 @@ void ln_conn_settle(ln_conn *c);
 /* Gives the stream what it takes. */
 void ln_conn_push(ln_conn *c);
 
-/* Drop-oldest: moves messages that wait into the machine while it has less than `below_bytes` to
- * do. */
+/* Moves messages that wait into the machine while it has less than `below_bytes` to do. For a
+ * connection with `more`. */
 void ln_conn_refill(ln_conn *c, size_t below_bytes);
 
 /* `n` bytes of the output are gone. */
@@ -147,9 +149,12 @@ LN_INLINE void ln_conn_touch(ln_conn *c)
     ln_stream_cork(&c->stream);
 }
 
-/* Queues a shared frame (or, from a client, its payload), by the connection's overflow policy. As
- * ln_conn_send(). */
+/*
+ * Queues a shared frame, by the connection's overflow policy; as ln_conn_send(), or, with the name of
+ * what it is the latest of (a topic's), as ln_conn_send_latest().
+ */
 int ln_conn_send_block(ln_conn *c, ln_block *frame);
+int ln_conn_send_block_latest(ln_conn *c, ln_block *frame, ln_span name);
 
 /* The slot for the floors above. */
 void *ln_conn_attachment(const ln_conn *c);
