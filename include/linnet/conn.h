@@ -183,6 +183,16 @@ LN_API size_t ln_conn_queued_bytes(const ln_conn *c);
  */
 LN_API int ln_conn_set_queue(ln_conn *c, const ln_queue_options *options);
 
+typedef struct ln_queue_state {
+    size_t bytes;
+    /* where their number is bounded; else those that may still be dropped */
+    uint32_t messages;
+    uint32_t dropped; /* by the policy, or replaced, since the queue was last empty */
+    uint64_t age_ms;  /* for how long something waits and nothing has left */
+} ln_queue_state;
+
+LN_API void ln_conn_queue_get(const ln_conn *c, ln_queue_state *state);
+
 /* A pointer of yours. */
 LN_API void *ln_conn_user(const ln_conn *c);
 LN_API void ln_conn_set_user(ln_conn *c, void *user);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/map.h"
+
 /* ---- room ---- */
 
 size_t ln_conn_queued_bytes(const ln_conn *c)
@@ -48,6 +50,16 @@ static bool may_have_room(const ln_conn *c, size_t size)
     return fits(o, ln_conn_queued_bytes(c) - ln_sendq_bytes(q), size);
 }
 
+/* The policy took a message. */
+static void count_lost(ln_conn *c, _Atomic uint64_t *policy)
+{
+    ln_home *const home = ln_conn_home(c);
+
+    ln_count(policy, 1);
+    if (c->laggard != 0)
+        ln_laggards_at(&home->laggards, c->laggard)->dropped++;
+}
+
 /* The queue is full: what the policy says. Never 0. */
 static LN_COLD int overflow(ln_conn *c)
 {
@@ -64,7 +76,7 @@ static LN_COLD int overflow(ln_conn *c)
         return LN_ERR_WOULD_EXCEED;
     case LN_OVERFLOW_DROP_NEWEST:
         ln_count(&counters->dropped, 1);
-        ln_count(&counters->dropped_newest, 1);
+        count_lost(c, &counters->dropped_newest);
         return LN_ERR_DROPPED;
     case LN_OVERFLOW_CLOSE:
         break;
@@ -89,7 +101,7 @@ static void drop_oldest(ln_conn *c, size_t size, uint64_t key)
         LN_ASSERT(oldest != NULL);
         ln_block_unref(oldest);
         ln_count(&counters->dropped, 1);
-        ln_count(&counters->dropped_oldest, 1);
+        count_lost(c, &counters->dropped_oldest);
     }
 }
 
@@ -183,7 +195,7 @@ static int put(ln_conn *c, ln_block *block, int kind, uint64_t key)
     if (q == NULL)
         return LN_ERR_NOMEM;
     if (ln_sendq_remove(q, key))
-        ln_count(&ln_conn_home(c)->counters.replaced, 1);
+        count_lost(c, &ln_conn_home(c)->counters.replaced);
     ln_sendq_push(q, block, kind, key);
     return 0;
 }
@@ -264,6 +276,49 @@ void ln_conn_refill(ln_conn *c, size_t below_bytes)
             ln_connqueue_begun(c);
         ln_block_unref(b);
     }
+}
+
+/* ---- the books ---- */
+
+void ln_connqueue_count(ln_conn *c, size_t queued)
+{
+    ln_home *const home = ln_conn_home(c);
+
+    if (c->flags & LN_CONN_SKIPS_FLUSH)
+        queued = 0; /* about to be freed: nobody else has to make room for it */
+    if (c->laggard == 0 && queued > 0) {
+        /* Without memory for it, it is counted the next time. */
+        c->laggard = ln_laggards_add(&home->laggards, home->alloc, c, home->loop->now_ms);
+        ln_count(&home->counters.queued_connections, c->laggard != 0);
+    }
+    if (c->laggard == 0)
+        return;
+    ln_laggard *const l = ln_laggards_at(&home->laggards, c->laggard);
+    const uint32_t before = l->bytes, now = queued > UINT32_MAX ? UINT32_MAX : (uint32_t)queued;
+    l->bytes = now;
+    if (before != now) {
+        ln_uncount(&home->counters.queued_bytes, before);
+        ln_count(&home->counters.queued_bytes, now);
+        ln_budget_count(home, before, now);
+    }
+    if (now == 0) {
+        ln_laggards_remove(&home->laggards, c->laggard);
+        ln_uncount(&home->counters.queued_connections, 1);
+        c->laggard = 0;
+    }
+}
+
+void ln_conn_queue_get(const ln_conn *c, ln_queue_state *state)
+{
+    ln_home *const home = ln_conn_home(c);
+
+    *state = (ln_queue_state){.bytes = ln_conn_queued_bytes(c),
+                              .messages = ln_sendq_messages(sendq_of(c))};
+    if (c->laggard == 0)
+        return;
+    const ln_laggard *const l = ln_laggards_at(&home->laggards, c->laggard);
+    state->dropped = l->dropped;
+    state->age_ms = home->loop->now_ms - l->moved_ms;
 }
 
 /* ---- another queue ---- */

@@ -53,6 +53,14 @@ LN_NODISCARD int ln_connqueue_expect(ln_conn *c);
 void ln_connqueue_begun(ln_conn *c);
 void ln_connqueue_gone_on(ln_conn *c);
 
+/* `queued` bytes wait to be sent: tells the home's counters, and the server's budget. */
+void ln_connqueue_count(ln_conn *c, size_t queued);
+LN_INLINE void ln_connqueue_account(ln_conn *c, size_t queued)
+{
+    if (LN_UNLIKELY(queued > 0 || c->laggard != 0))
+        ln_connqueue_count(c, queued);
+}
+
 /* No room for another message, or above high water; and the opposite: enough has left. */
 bool ln_connqueue_is_high(const ln_conn *c);
 bool ln_connqueue_is_low(const ln_conn *c);

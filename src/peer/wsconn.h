@@ -31,7 +31,9 @@ typedef struct ln_conn_more ln_conn_more;
 
 enum {
     /* After an HTTP answer that ends the connection: for the peer to take it and to leave. */
-    LN_CONN_LINGER_MS = 5000
+    LN_CONN_LINGER_MS = 5000,
+    /* What a connection that is shed may keep, for its close frame to come behind it. */
+    LN_CONN_SHED_KEEPS_BYTES = 131072
 };
 
 enum { LN_CONN_HTTP, LN_CONN_OPEN, LN_CONN_ENDING, LN_CONN_GONE };
@@ -59,7 +61,7 @@ struct ln_conn {
     } of;
     ln_conn_more *more; /* what few connections have */
     uint64_t id;
-    uint32_t accounted_bytes; /* of the queue, in the home's counter */
+    uint32_t laggard; /* in home->laggards, while output waits; 0 = none does */
     uint8_t phase;
     uint8_t flags;
     int8_t error; /* enum ln_err for ln_close_info, or 0 */
@@ -115,6 +117,12 @@ void ln_conn_upgrade(ln_conn *c, ln_site *site, ln_deflate *deflate, const ln_re
 
 /* HTTP phase: the exchange is finished with; flush its output, then end. */
 void ln_conn_finish(ln_conn *c);
+
+/*
+ * Its queue has to go, now: what is not under way is let go of, and the close frame (1013) goes behind
+ * the rest if that is little; else, or if it was closing already, it is reset. Calls no handler.
+ */
+void ln_conn_shed(ln_conn *c);
 
 /* Ends without a goodbye, from any phase; on_close, if owed, comes at the end of the turn and
  * reports `error`. */
