@@ -153,8 +153,8 @@ LN_API int ln_conn_send_latest(ln_conn *c, ln_span key, enum ln_kind kind, ln_sp
  * ln_conn_send(). */
 LN_API int ln_conn_send_piece(ln_conn *c, enum ln_kind kind, ln_span data, bool is_last);
 
-/* A ping with up to 125 bytes (RFC 6455 5.5.2). Not counted against the queue. LN_ERR_INVALID,
- * LN_ERR_CLOSED. */
+/* A ping with up to 125 bytes (RFC 6455 5.5.2). Goes beyond the queue's limit, as all control frames
+ * do, by a few KiB: then LN_ERR_WOULD_EXCEED. LN_ERR_INVALID, LN_ERR_CLOSED. */
 LN_API int ln_conn_ping(ln_conn *c, ln_span data);
 
 /*

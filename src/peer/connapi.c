@@ -245,6 +245,8 @@ int ln_conn_ping(ln_conn *c, ln_span data)
 {
     if (c->phase != LN_CONN_OPEN)
         return LN_ERR_CLOSED;
+    if (!ln_connqueue_takes_ping(c))
+        return LN_ERR_WOULD_EXCEED;
     const int rc = ln_ws_send_ping(&c->ws, data);
     if (rc == 0)
         ln_conn_touch(c);

@@ -39,6 +39,11 @@ static bool has_room(const ln_conn *c, size_t size, uint64_t key)
     return fits(o, ln_conn_queued_bytes(c) - replaced, size);
 }
 
+bool ln_connqueue_has_room(const ln_conn *c, size_t size)
+{
+    return c->ws.sending == 0 && has_room(c, size, 0);
+}
+
 /* Would there be room if nothing waited? */
 static bool may_have_room(const ln_conn *c, size_t size)
 {
@@ -153,6 +158,16 @@ bool ln_connqueue_is_low(const ln_conn *c)
     return moving_bytes(c) <= o->low_water_bytes &&
            (o->max_messages == 0 || c->ws.sending != 0 ||
             ln_sendq_messages(sendq_of(c)) <= o->max_messages / 2);
+}
+
+/*
+ * Control frames pass the queue's limit. Pongs have their own in the machine and a close frame comes
+ * once; pings are the application's, and get a small reserve.
+ */
+bool ln_connqueue_takes_ping(const ln_conn *c)
+{
+    return ln_conn_queued_bytes(c) <
+           (size_t)ln_connqueue_of(c)->max_bytes + LN_CONN_PINGS_MAX_BYTES;
 }
 
 /* ---- waiting ---- */

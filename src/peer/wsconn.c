@@ -4,6 +4,7 @@
 #include "connqueue.h"
 #include "exchange.h"
 #include "meta.h"
+#include "sendwait.h"
 
 /* ---- life ---- */
 
@@ -146,6 +147,7 @@ static void announce_close(ln_conn *c, const ln_ws_event *event)
     c->phase = LN_CONN_ENDING;
     if (c->more != NULL)
         ln_sendq_clear(c->more->waiting); /* it cannot begin any more */
+    ln_sendwait_dismiss(c);
     if (home->slots != NULL)
         ln_slots_retire(home->slots, c->id & LN_CONN_NAME_MASK);
     count_close(home, c);
@@ -414,6 +416,8 @@ void ln_conn_settle(ln_conn *c)
     if (c->phase == LN_CONN_GONE)
         return;
     ln_conn_push(c);
+    if (LN_UNLIKELY(c->more != NULL && c->more->parked != NULL))
+        ln_sendwait_wake(c);
     if (LN_UNLIKELY(c->flags & LN_CONN_ABOVE_HIGH))
         check_low_water(c);
     if (LN_LIKELY(c->phase == LN_CONN_OPEN))

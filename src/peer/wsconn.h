@@ -33,7 +33,8 @@ enum {
     /* After an HTTP answer that ends the connection: for the peer to take it and to leave. */
     LN_CONN_LINGER_MS = 5000,
     /* What a connection that is shed may keep, for its close frame to come behind it. */
-    LN_CONN_SHED_KEEPS_BYTES = 131072
+    LN_CONN_SHED_KEEPS_BYTES = 131072,
+    LN_CONN_PINGS_MAX_BYTES = 4096 /* of ours beyond a full queue */
 };
 
 enum { LN_CONN_HTTP, LN_CONN_OPEN, LN_CONN_ENDING, LN_CONN_GONE };
@@ -72,8 +73,9 @@ struct ln_conn_more {
     ln_span subprotocol; /* in the endpoint's memory */
     ln_buf stash;        /* received while paused, not yet fed */
     struct ln_meta *meta;
-    struct ln_sendq *waiting; /* messages one by one, where that is needed */
-    ln_queue_options queue;   /* ln_conn_set_queue() */
+    struct ln_sendq *waiting;   /* messages one by one, where that is needed */
+    ln_queue_options queue;     /* ln_conn_set_queue() */
+    struct ln_sendwait *parked; /* threads that wait for room in the queue */
     bool has_queue;
     void (*on_free)(ln_conn *c, void *owner); /* a client is told when the memory goes */
     void *owner;
