@@ -280,22 +280,17 @@ static void drop_oldest_full_keeps_what_came_last(void **state)
     queue_end(p);
 }
 
-/* On the loop: a message that would not fit if nothing waited. */
+/* On the loop, in one go: three that wait, and one that would not fit if they did not. */
 static void send_too_much(ln_conn *c, void *arg)
 {
     static const uint8_t bytes[100000];
     task *const t = arg;
+    const ln_queue_options queue = {.max_bytes = (uint32_t)ln_conn_queued_bytes(c) + 50000};
 
+    assert_int_equal(ln_conn_set_queue(c, &queue), 0);
+    send_all(c, t);
     t->rc = ln_conn_send(c, LN_BINARY, (ln_span){bytes, sizeof bytes});
     ln_conn_queue_get(c, &t->after);
-}
-
-static void limit_bytes(ln_conn *c, void *arg)
-{
-    ln_queue_options *const queue = arg;
-
-    queue->max_bytes = (uint32_t)ln_conn_queued_bytes(c) + 50000;
-    assert_int_equal(ln_conn_set_queue(c, queue), 0);
 }
 
 static void nothing_is_dropped_for_what_would_not_fit_anyway(void **state)
@@ -303,11 +298,9 @@ static void nothing_is_dropped_for_what_would_not_fit_anyway(void **state)
     (void)state;
     queue_place *const p = begin(LN_OVERFLOW_DROP_OLDEST);
     queue_peer *const peer = queue_enter(p);
-    task t = {.from = 0};
+    task t = {.from = 1, .to = 4};
 
     queue_stall(peer, QUEUE_FILLER);
-    queue_on_loop(peer, limit_bytes, &t.queue);
-    send_numbers(peer, 1, 4);
     queue_on_loop(peer, send_too_much, &t);
     assert_int_equal(t.rc, LN_ERR_WOULD_EXCEED);
     assert_int_equal(t.after.messages, 4);
@@ -506,11 +499,16 @@ static void contradictions_are_refused_and_change_nothing(void **state)
 
 /* ---- control frames ---- */
 
+/* On the loop, in one go: no more fits, but for pings. */
 static void ping_until_refused(ln_conn *c, void *arg)
 {
     static const char data[100];
     int *const count = arg;
+    const uint32_t queued = (uint32_t)ln_conn_queued_bytes(c);
+    const ln_queue_options queue = {.max_bytes = queued, .high_water_bytes = queued};
 
+    assert_int_equal(ln_conn_set_queue(c, &queue), 0);
+    assert_int_equal(ln_conn_send(c, LN_TEXT, LN_SPAN("1")), LN_ERR_WOULD_EXCEED);
     while (*count < 1000 && ln_conn_ping(c, (ln_span){data, sizeof data}) == 0)
         ++*count;
     assert_int_equal(ln_conn_ping(c, LN_SPAN("")), LN_ERR_WOULD_EXCEED);
@@ -522,15 +520,6 @@ static void say_goodbye(ln_conn *c, void *arg)
     assert_int_equal(ln_conn_close(c, 4001, LN_SPAN("bye")), 0);
 }
 
-static void limit_to_what_is_queued(ln_conn *c, void *arg)
-{
-    (void)arg;
-    const uint32_t queued = (uint32_t)ln_conn_queued_bytes(c);
-    const ln_queue_options queue = {.max_bytes = queued, .high_water_bytes = queued};
-
-    assert_int_equal(ln_conn_set_queue(c, &queue), 0);
-}
-
 static void control_frames_pass_a_full_queue(void **state)
 {
     (void)state;
@@ -539,9 +528,6 @@ static void control_frames_pass_a_full_queue(void **state)
     int pings = 0;
 
     queue_stall(peer, QUEUE_FILLER);
-    queue_rest_ms(100); /* the system has taken what it takes */
-    queue_on_loop(peer, limit_to_what_is_queued, NULL);
-    assert_int_equal(send_numbers(peer, 1, 2).rc, LN_ERR_WOULD_EXCEED);
     queue_on_loop(peer, ping_until_refused, &pings);
     assert_in_range(pings, 4096 / 102, 4096 / 102 + 1); /* 102 bytes each */
     raw_send_frame(peer->fd, 0x89, "hello", 5);
