@@ -471,6 +471,7 @@ static pid_t start_server(const char *program, int *port)
     if (address == NULL || sscanf(address, "127.0.0.1:%d", port) != 1)
         rawws_fail("the server does not say where it listens");
     printf("%s", said);
+    fflush(stdout); /* before it is forked */
     return pid;
 }
 
@@ -554,7 +555,7 @@ int main(int argc, char **argv)
 
     const report sum = sum_of_reports();
     printf("%.0f s, %u rooms, %u members, %lu stays (%lu broke off): %lu publications, %lu "
-           "deliveries: %lu owed, all there; %lu at the edges\n",
+           "deliveries: %lu owed%s; %lu at the edges\n",
            seconds, rooms, members, (unsigned long)sum.stays, (unsigned long)sum.broken,
            (unsigned long)sum.publications, (unsigned long)sum.deliveries, (unsigned long)sum.owed,
            (unsigned long)sum.edges);
