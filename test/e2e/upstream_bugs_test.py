@@ -136,10 +136,7 @@ class Peer:
     def take(self, n):
         """n bytes, or what came before the end."""
         while len(self.data) < n:
-            try:
-                piece = self.socket.recv(65536)
-            except ConnectionResetError:
-                piece = b""
+            piece = self.socket.recv(65536)  # a reset is a failure: it may destroy what came before
             if not piece:
                 break
             self.data += piece
