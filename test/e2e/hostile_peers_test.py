@@ -289,7 +289,8 @@ def compressed_connections_that_come_and_go_leave_no_memory():
         before = s.memory()
         come_and_go(s, 1500)
         grown = s.memory() - before
-        true("1,500 more take %d KiB" % (grown // 1024), grown < (32 if is_sanitized() else 2) * MIB)
+        # a sanitizer keeps what was freed for a while
+        true("1,500 more take %d KiB" % (grown // 1024), grown < (300 if is_sanitized() else 2) * MIB)
 
 
 # ------------------------------------------------------------------------------------------------ others
