@@ -559,7 +559,7 @@ int main(int argc, char **argv)
            "deliveries: %lu owed%s; %lu at the edges\n",
            seconds, rooms, members, (unsigned long)sum.stays, (unsigned long)sum.broken,
            (unsigned long)sum.publications, (unsigned long)sum.deliveries, (unsigned long)sum.owed,
-           (unsigned long)sum.edges);
+           is_kept ? ", all there" : "", (unsigned long)sum.edges);
     printf("memory of the server: %.1f MiB before, %.1f with everybody, %.1f after\n",
            (double)before / 1048576, (double)amid / 1048576, (double)after / 1048576);
     const bool is_good = is_kept && has_ended && sum.owed > 0 && after <= before + GROWTH_BYTES;
