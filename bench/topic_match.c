@@ -11,6 +11,8 @@
  *              get in: shapes are bounded
  *   twins      the same of 24 tokens, two in each shape
  *   tails      100,000 filters "a.a.a...>" of every length, one token changed
+ *   all        as `branches`, of 32 tokens, but every one that gets in matches: what is found has
+ *              its price, too
  *
  * Names follow the filters as far as they can; of each the best of three rounds counts, for others
  * on the machine. Prints for each set:  filters  shapes
@@ -151,6 +153,24 @@ static void tails_name(size_t i, text out)
         append(out, i % 4 == 0 && level == 20 ? "b" : "a");
 }
 
+static bool all_filter(size_t i, text out)
+{
+    const size_t mask = i * 0x9E3779B1 & 0x7fffffff; /* never the same twice */
+    out[0] = '\0';
+    for (size_t bit = 0; bit < 31; bit++)
+        append(out, mask >> bit & 1 ? "*" : "a");
+    append(out, ">");
+    return i < FILTERS;
+}
+
+static void thirtytwo(size_t i, text out)
+{
+    (void)i;
+    out[0] = '\0';
+    for (size_t level = 0; level < 32; level++)
+        append(out, "a");
+}
+
 /* ---- measuring ---- */
 
 static int by_value(const void *a, const void *b)
@@ -271,6 +291,7 @@ int main(int argc, char **argv)
     measure("branches", branches_filter, sixteen, matches);
     measure("twins", twins_filter, twentyfour, matches);
     measure("tails", tails_filter, tails_name, matches);
+    measure("all", all_filter, thirtytwo, matches);
     printf("publish, 1,000,000 topics    filters   ns mean    ns p99\n");
     measure_hub("to one member", filters, 0, matches);
     measure_hub("to one member", filters, LN_ARRAY_SIZE(filters), matches);

@@ -295,6 +295,36 @@ static void on_signal(void *arg, int number)
 
 static const int watched[] = {SIGTERM, SIGINT, SIGHUP, 0};
 
+static ln_server *ending; /* for end_at_once() alone: a handler is given nothing */
+
+static void end_at_once(int number)
+{
+    (void)number;
+    ln_server_stop(ending);
+}
+
+static void block(int how, const int *numbers)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (; *numbers != 0; numbers++)
+        sigaddset(&set, *numbers);
+    sigprocmask(how, &set, NULL);
+}
+
+/* Worker 0 has said all its goodbyes, others may not have: who watches the second signal now? */
+static void on_worker_stop(ln_server *server, unsigned worker, void *user)
+{
+    static const int final[] = {SIGTERM, SIGINT, 0};
+    (void)user;
+    if (worker != 0)
+        return;
+    ending = server;
+    for (const int *number = final; *number != 0; number++)
+        (void)signal(*number, end_at_once);
+    block(SIG_UNBLOCK, final);
+}
+
 static void on_worker_start(ln_server *server, unsigned worker, ln_loop *loop, void *user)
 {
     service *s = user;
@@ -307,16 +337,6 @@ static void on_worker_start(ln_server *server, unsigned worker, ln_loop *loop, v
         return;
     }
     announce_all(s, loop);
-}
-
-/* Before any thread exists, so that none of them has the signals delivered to it. */
-static void block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    for (const int *number = watched; *number != 0; number++)
-        sigaddset(&set, *number);
-    sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 /* A connection is a descriptor: take as many as the administrator allows, not as few as a shell
@@ -379,6 +399,7 @@ static int run(service *s)
         .drain_ms = s->set.drain_ms,
         .log_level = (enum ln_log_level)(s->set.log_level + 1),
         .on_worker_start = on_worker_start,
+        .on_worker_stop = on_worker_stop,
         .user = s,
     });
     s->chat = ln_chat_new();
@@ -394,6 +415,7 @@ static int run(service *s)
     if (rc < 0)
         return rc;
     rc = ln_server_run(s->server);
+    block(SIG_BLOCK, watched); /* the server is about to go */
     if (rc < 0)
         complain("the server failed", "", rc);
     return rc < 0 ? rc : s->failure;
@@ -425,7 +447,7 @@ static int serve(int argc, char **argv)
     if (code != LN_EXIT_NOT_YET)
         return code;
 
-    block_signals();
+    block(SIG_BLOCK, watched); /* before any thread exists: none has them delivered to it */
     raise_descriptors();
     const int rc = run(&s);
     ln_server_free(s.server);

@@ -18,7 +18,7 @@ enum { ROOMS_MAX = 1 << 20, PEOPLE_PER_ROOM_MAX = 1 << 20, TOPIC_ROOM_MAX = 256 
 
 struct ln_presence_desk {
     const ln_allocator *alloc;
-    ln_lock lock; /* of roster and is_called */
+    ln_lock lock; /* of roster, is_called and voice */
     ln_roster *roster;
     bool is_called;
     ln_letter letter;
@@ -135,6 +135,7 @@ static bool tell_next(ln_presence_desk *desk)
 
     ln_lock_take(&desk->lock);
     const bool has_news = ln_roster_flush_next(desk->roster, &news);
+    ln_home *const voice = desk->voice;
     if (has_news)
         m = make_msg(desk, &news);
     else
@@ -142,7 +143,7 @@ static bool tell_next(ln_presence_desk *desk)
     ln_lock_give(&desk->lock);
     if (m != NULL) {
         /* what cannot be delivered is counted there */
-        (void)ln_topics_publish(desk->voice, m, NULL);
+        (void)ln_topics_publish(voice, m, NULL);
         ln_msg_unref(m);
     }
     return has_news;

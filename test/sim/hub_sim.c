@@ -2,9 +2,9 @@
 /*
  * hub_sim - hubs under random life, held against a naive model after every step.
  *
- *     hub_sim [SEEDS [FIRST]]      default: 300 seeds from 1
+ *     hub_sim [SEEDS [FIRST]]      default: 1000 seeds from 1
  *
- * One seed is a world of one to three hubs joined by a backplane with in-order wires, subscribers
+ * One seed is a world of one to four hubs joined by a backplane with in-order wires, subscribers
  * by the hundred, a dozen names and in most a dozen filters. They join, leave, vanish (freed at
  * once) and publish, also to everybody and from inside deliveries; wires bring what they carry at
  * random moments, also at once; in half of the worlds allocations and announcements fail now and
@@ -30,14 +30,15 @@
 
 #include "base/list.h"
 #include "hub/hub.h"
+#include "sim_names.h"
 
 enum {
-    HUBS_MAX = 3,
+    HUBS_MAX = 4,
     PEOPLE_MAX = 300,
-    NAMES = 12,
-    FILTERS = 12,
-    TOPICS = NAMES + FILTERS, /* names first */
-    EVERYBODY = TOPICS,       /* what is published to no topic */
+    NAMES = SIM_NAMES,
+    FILTERS = SIM_FILTERS,
+    TOPICS = SIM_TOPICS,
+    EVERYBODY = SIM_EVERYBODY,
     TOPICS_PER_SUBSCRIBER = 5,
     OUTCOMES = LN_DELIVERY_CLOSED + 1,
     WIRE_MAX = 4096, /* messages under way between two hubs; a power of two */
@@ -125,13 +126,9 @@ static void check(const world *w, bool holds, const char *what)
         fault(w, what);
 }
 
-/* xorshift64* (Vigna 2016); 0 to n - 1. */
 static unsigned pick(world *w, unsigned n)
 {
-    w->random ^= w->random >> 12;
-    w->random ^= w->random << 25;
-    w->random ^= w->random >> 27;
-    return (unsigned)((w->random * UINT64_C(0x2545F4914F6CDD1D) >> 33) % n);
+    return sim_pick(&w->random, n);
 }
 
 static bool is_one_in(world *w, unsigned n)
@@ -170,59 +167,6 @@ static void *resize(void *user, void *old, size_t size)
     return to ? to + 2 : NULL;
 }
 
-static const char *const texts[TOPICS] = {"a",
-                                          "b",
-                                          "a.b",
-                                          "a.c",
-                                          "a.b.c",
-                                          "b.b.c",
-                                          "\xC3\xA9t\xC3\xA9",
-                                          "$s.b",
-                                          "x.y.z",
-                                          "a.",
-                                          "l.m.n.o",
-                                          "a rather longer name",
-                                          "*",
-                                          ">",
-                                          "a.*",
-                                          "a.>",
-                                          "*.b",
-                                          "*.*",
-                                          "*.b.c",
-                                          "a.*.c",
-                                          "$s.*",
-                                          "*.*.>",
-                                          "l.*.*.o",
-                                          "*.*.*.*"};
-
-static ln_span name_of(unsigned topic)
-{
-    return topic == EVERYBODY ? (ln_span){0} : (ln_span){texts[topic], strlen(texts[topic])};
-}
-
-/* Character by character, so that it shares nothing with what it checks. */
-static bool is_match(const char *filter, const char *name)
-{
-    if (strcmp(filter, ">") == 0)
-        return true;
-    if (filter[0] == '*' && (filter[1] == '.' || filter[1] == '\0'))
-        for (filter++; *name != '.' && *name != '\0'; name++)
-            ;
-    if (*filter != *name)
-        return false;
-    return *name == '\0' || is_match(filter + 1, name + 1);
-}
-
-/* Does a member of `topic` get what is published to `name`? */
-static bool covers(unsigned topic, unsigned name)
-{
-    if (name == EVERYBODY || topic == name)
-        return true;
-    const bool is_wild_first = texts[topic][0] == '*' || texts[topic][0] == '>';
-    return topic >= NAMES && !(is_wild_first && texts[name][0] == '$') &&
-           is_match(texts[topic], texts[name]);
-}
-
 static unsigned pick_topic(world *w)
 {
     const unsigned i = pick(w, w->name_count + w->filter_count);
@@ -246,7 +190,7 @@ static bool is_due(const world *w, const turn *t, unsigned who)
     bool is_in = false;
     for (unsigned i = 0; i < TOPICS; i++) {
         const uint64_t joined = w->joined[who][i];
-        is_in |= joined > 0 && joined < t->began && covers(i, t->topic);
+        is_in |= joined > 0 && joined < t->began && sim_covers(i, t->topic);
     }
     return is_in && t->excluded != who + 1;
 }
@@ -318,8 +262,8 @@ static void check_waiting(world *w, const place *p, int rc, unsigned failures_be
 static unsigned topic_named(const world *w, ln_span name)
 {
     for (unsigned i = 0; i <= EVERYBODY; i++)
-        if (name_of(i).size == name.size &&
-            (name.size == 0 || memcmp(name_of(i).data, name.data, name.size) == 0))
+        if (sim_name(i).size == name.size &&
+            (name.size == 0 || memcmp(sim_name(i).data, name.data, name.size) == 0))
             return i;
     fault(w, "a topic nobody named");
 }
@@ -329,7 +273,7 @@ static bool is_wanted(const place *p, unsigned name)
 {
     bool is = name == EVERYBODY;
     for (unsigned i = 0; i < TOPICS; i++)
-        is |= p->is_announced[i] && covers(i, name);
+        is |= p->is_announced[i] && sim_covers(i, name);
     return is;
 }
 
@@ -423,9 +367,9 @@ static void join(world *w, unsigned who, unsigned topic)
     const bool was_in = w->joined[who][topic] > 0;
     const ln_hub_obstacle why = obstacle(w, p, who, topic);
     const unsigned failures = w->failures;
-    check(w, ln_hub_find_obstacle(p->hub, &w->people[who]->sub, name_of(topic)) == why,
+    check(w, ln_hub_find_obstacle(p->hub, &w->people[who]->sub, sim_name(topic)) == why,
           "what keeps somebody out");
-    const int rc = ln_hub_subscribe(p->hub, &w->people[who]->sub, name_of(topic));
+    const int rc = ln_hub_subscribe(p->hub, &w->people[who]->sub, sim_name(topic));
     total_refused += why != LN_HUB_IS_FREE;
     if (why != LN_HUB_IS_FREE)
         check(w, rc == LN_ERR_LIMIT, "a bound was passed");
@@ -444,7 +388,7 @@ static void leave(world *w, unsigned who, unsigned topic)
 {
     const bool was_in = w->joined[who][topic] > 0;
     forget(w, who, topic); /* before: the interest may be withdrawn in the call */
-    const int rc = ln_hub_unsubscribe(place_of(w, who)->hub, &w->people[who]->sub, name_of(topic));
+    const int rc = ln_hub_unsubscribe(place_of(w, who)->hub, &w->people[who]->sub, sim_name(topic));
     check(w, rc == (was_in ? 0 : LN_ERR_NOT_FOUND), "unsubscribe says what the model does not");
 }
 
@@ -477,7 +421,7 @@ static void publish(world *w, unsigned who, unsigned topic)
 {
     place *p = place_of(w, who);
     const cargo c = {.serial = ++w->serial, .publisher = who, .topic = topic};
-    ln_msg *m = ln_msg_new(&w->hook, LN_MSG_BINARY, name_of(topic), (ln_span){0},
+    ln_msg *m = ln_msg_new(&w->hook, LN_MSG_BINARY, sim_name(topic), (ln_span){0},
                            (ln_span){&c, sizeof c}, who + 1);
     if (!m)
         return;
@@ -583,7 +527,7 @@ static void check_place(world *w, place *p)
 {
     unsigned topics = 0, members = 0;
     for (unsigned t = 0; t < TOPICS; t++) {
-        check(w, ln_hub_member_count(p->hub, name_of(t)) == p->counts[t], "the number of members");
+        check(w, ln_hub_member_count(p->hub, sim_name(t)) == p->counts[t], "the number of members");
         check(w, p->is_announced[t] == (p->counts[t] > 0),
               "interest is not what the members make it");
         topics += p->counts[t] > 0;
@@ -604,7 +548,7 @@ static void check_place(world *w, place *p)
 static void check_member(world *w, unsigned who, unsigned topic)
 {
     const bool is_in =
-        ln_hub_is_member(place_of(w, who)->hub, &w->people[who]->sub, name_of(topic));
+        ln_hub_is_member(place_of(w, who)->hub, &w->people[who]->sub, sim_name(topic));
     check(w, is_in == (w->joined[who][topic] > 0), "who is a member");
 }
 
@@ -630,7 +574,7 @@ static void create(world *w, uint64_t seed)
 {
     memset(w, 0, sizeof *w);
     w->seed = seed;
-    w->random = seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
+    w->random = sim_random(seed);
     for (unsigned i = 0; i < 8; i++)
         (void)pick(w, 2); /* small seeds differ in few bits */
     w->hook = (ln_allocator){.resize = resize, .user = w};
@@ -689,7 +633,7 @@ static void run(world *w, uint64_t seed)
     create(w, seed);
     const size_t bytes_at_start = w->live_bytes;
     w->fail_one_in = seed % 2 ? 0 : 20 + pick(w, 60);
-    const unsigned steps = w->reply_one_in == 2 ? 60 : 3000;
+    const unsigned steps = w->reply_one_in == 2 ? 60 : 800;
     /* Most begin with a crowd: by wandering alone topics would fill slowly. */
     for (unsigned who = 0; seed % 4 && who < w->person_count; who++)
         join(w, who, pick_topic(w));
@@ -700,7 +644,7 @@ static void run(world *w, uint64_t seed)
 
 int main(int argc, char **argv)
 {
-    const uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 300;
+    const uint64_t seeds = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000;
     const uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     world *w = malloc(sizeof *w);
     if (!w || seeds == 0)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "hub/sieve.h"
+#include "linear_time.h"
 
 static const uint64_t seed[2] = {0x5eed, 0x0ddba11};
 static failing_alloc fa;
@@ -179,6 +180,78 @@ static void odd_shapes_are_bounded_and_keep_no_ordinary_ones_out(void **state)
     free(texts);
 }
 
+/* -- In time ----------------------------------------------------------------------------------- */
+
+enum {
+    MANY_MASKS = 8000,
+    MANY_WORDS = 13,
+    MANY = MANY_MASKS * MANY_WORDS,
+    MANY_TEXT = 80,
+    MANY_NAMES = 300,
+    MANY_ROUNDS = 3,
+    P99_MAX_NS = LN_SANITIZED ? 40000000 : 4000000 /* 0.2 to 0.5 ms are usual */
+};
+
+/* 30 tokens, `*` and "a" as chance has it but never the same twice, one of 13 words, and anything. */
+static void write_one_of_many(unsigned i, char *out)
+{
+    const uint32_t mask = (i % MANY_MASKS + 1) * UINT32_C(0x9E3779B1) & 0x3fffffff;
+    for (unsigned level = 0; level < LN_FILTER_LEVELS_MAX - 2; level++)
+        out += sprintf(out, "%s.", mask >> level & 1 ? "*" : "a");
+    sprintf(out, "word%u.%s", i / MANY_MASKS, i / MANY_MASKS % 2 ? ">" : "*");
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* How many match a name that follows them all until the last token but one. */
+static size_t match_one_of_many(ln_sieve *s, unsigned i, const char *word)
+{
+    char name[MANY_TEXT], *at = name;
+    for (unsigned level = 0; level < LN_FILTER_LEVELS_MAX - 2; level++)
+        at += sprintf(at, "%s.", level == i % 64 ? "b" : "a");
+    sprintf(at, "%s.x", word);
+    return ln_sieve_match(s, span(name));
+}
+
+/* Of names that ask every shape to the end, and match nothing. */
+static uint64_t p99_of_matching(ln_sieve *s)
+{
+    uint64_t times[MANY_NAMES];
+    for (unsigned i = 0; i < MANY_NAMES * MANY_ROUNDS; i++) {
+        const uint64_t begin = linear_time_now_ns();
+        assert_int_equal(match_one_of_many(s, i % MANY_NAMES, "none"), 0);
+        const uint64_t passed = linear_time_now_ns() - begin;
+        uint64_t *best = &times[i % MANY_NAMES];
+        *best = i < MANY_NAMES || passed < *best ? passed : *best;
+    }
+    qsort(times, MANY_NAMES, sizeof *times, by_time);
+    return times[MANY_NAMES * 99 / 100];
+}
+
+static void a_hundred_thousand_filters_of_32_levels_make_no_name_dear(void **state)
+{
+    (void)state;
+    char *texts = malloc((size_t)MANY * MANY_TEXT);
+    ln_sieve s;
+    with_sieve(&s);
+    for (unsigned i = 0; i < MANY; i++) {
+        write_one_of_many(i, texts + (size_t)i * MANY_TEXT);
+        add(&s, texts + (size_t)i * MANY_TEXT);
+    }
+    assert_int_equal(match_one_of_many(&s, 63, "word3"), MANY_MASKS);
+    const uint64_t p99 = p99_of_matching(&s);
+    if (p99 > P99_MAX_NS)
+        fail_msg("%llu ns", (unsigned long long)p99);
+    for (unsigned i = 0; i < MANY; i++)
+        ln_sieve_remove(&s, span(texts + (size_t)i * MANY_TEXT));
+    done(&s);
+    free(texts);
+}
+
 /* -- Against one by one ------------------------------------------------------------------------ */
 
 enum { POOL = 400, STEPS = 20000, LEVELS = 5, TEXT_MAX = 4 * LN_FILTER_LEVELS_MAX };
@@ -318,6 +391,7 @@ int main(void)
         cmocka_unit_test(names_longer_than_any_filter_are_matched_by_their_beginning),
         cmocka_unit_test(matching_needs_no_memory),
         cmocka_unit_test(odd_shapes_are_bounded_and_keep_no_ordinary_ones_out),
+        cmocka_unit_test(a_hundred_thousand_filters_of_32_levels_make_no_name_dear),
         cmocka_unit_test(random_filters_match_as_one_by_one),
         cmocka_unit_test(many_filters_of_one_shape_come_and_go),
         cmocka_unit_test(out_of_memory_leaves_it_as_it_was),
