@@ -984,6 +984,7 @@ static void visit(int port)
         {LN_COMMAND_RPC, "[{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":1},7,"
                          "{\"jsonrpc\":\"2.0\",\"method\":\"now\",\"id\":2}]"},
         {LN_COMMAND_RPC, "{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":\"x\"}"},
+        {LN_COMMAND_RPC, "{\"jsonrpc\":\"2.0\",\"method\":\"block\",\"params\":[1],\"id\":3}"},
     };
     uint8_t bytes[8192];
     size_t n = sizeof head - 1;
@@ -1048,6 +1049,8 @@ static int build(ln_server *server, ln_command **game)
         rc = ln_command_method(*game, "later", on_later, game);
     if (rc == 0)
         rc = ln_command_method(*game, "now", on_now, NULL);
+    if (rc == 0)
+        rc = ln_command_method_blocking(*game, "block", on_now, NULL);
     return rc == 0 ? ln_server_listen(server, "127.0.0.1:0") : rc;
 }
 
