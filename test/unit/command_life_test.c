@@ -31,6 +31,7 @@ typedef struct world {
     int port, tls_port;
     atomic_int connects, handled, disconnects, code;
     atomic_int is_over; /* for whoever floods */
+    bool is_watched;    /* everybody is told who comes and goes */
 } world;
 
 static void rest_ms(long ms)
@@ -85,9 +86,10 @@ static void on_disconnect(ln_conn *c, bool is_voluntary, const ln_close_info *in
 {
     world *const w = user;
     (void)is_voluntary;
+    if (w->is_watched)
+        (void)ln_command_publish(w->game, LN_SPAN(""), BYE, ln_command_uuid(c), 0);
     atomic_store(&w->code, info->code);
     atomic_fetch_add(&w->disconnects, 1);
-    (void)ln_command_publish(w->game, LN_SPAN(""), BYE, ln_command_uuid(c), 0);
 }
 
 /* ---- worlds ---- */
@@ -99,15 +101,15 @@ static void quiet(void *user, enum ln_log_level level, ln_span line)
     (void)line;
 }
 
-/* The same endpoints each time; `is_watched`: with on_connect and on_disconnect. */
-static void build(world *w, unsigned workers, bool is_watched)
+/* The same endpoints each time. */
+static void build(world *w, unsigned workers)
 {
     const ln_server_options options = {.workers = workers, .log = quiet, .drain_ms = 2000};
     const ln_command_bridge lobby = {.id = BRIDGED, .topic = "lobby", .kind = LN_TEXT};
     const ln_command_options game = {.rate = {.per_second = LN_OFF},
                                      .bridges = &lobby,
                                      .bridge_count = 1,
-                                     .on_connect = is_watched ? on_connect : NULL,
+                                     .on_connect = w->is_watched ? on_connect : NULL,
                                      .on_disconnect = on_disconnect,
                                      .user = w};
 
@@ -131,11 +133,6 @@ static void end(world *w)
     ln_server_stop(w->server);
     ln_server_join(w->server);
     ln_server_free(w->server);
-}
-
-static void build_commands(world *w, unsigned workers)
-{
-    build(w, workers, false);
 }
 
 /* ---- peers ---- */
@@ -171,7 +168,7 @@ static void it_starts_once_and_stops_as_often_as_one_likes(void **state)
     world w = {.port = 0};
     (void)state;
 
-    build_commands(&w, 2);
+    build(&w, 2);
     assert_int_equal(ln_server_join(w.server), LN_ERR_STATE); /* it does not run yet */
     start_at(&w, "127.0.0.1:0");
     assert_int_equal(ln_server_start(w.server), LN_ERR_STATE);
@@ -201,10 +198,10 @@ static void a_busy_port_is_an_error_at_once(void **state)
     char address[32];
     (void)state;
 
-    build_commands(&first, 1);
+    build(&first, 1);
     start_at(&first, "127.0.0.1:0");
     snprintf(address, sizeof address, "127.0.0.1:%d", first.port);
-    build_commands(&second, 1);
+    build(&second, 1);
     assert_int_equal(ln_server_listen(second.server, address), LN_ERR_ADDRESS);
     /* and no harm to either */
     start_at(&second, "127.0.0.1:0");
@@ -228,7 +225,7 @@ static void a_new_one_takes_the_place_of_the_old(void **state)
 
     for (int life = 0; life < LIVES; life++) {
         world w = {.port = 0};
-        build_commands(&w, 2);
+        build(&w, 2);
         start_at(&w, address);
         snprintf(address, sizeof address, "127.0.0.1:%d", w.port);
         for (int i = 0; i < CLIENTS; i++) {
@@ -238,10 +235,7 @@ static void a_new_one_takes_the_place_of_the_old(void **state)
         }
         ln_server_stop(w.server);
         for (int i = 0; i < CLIENTS; i++) {
-            raw_frame f = raw_read_frame(fds[i]);
-            while (f.first == 0x82) /* others have left */
-                f = raw_read_frame(fds[i]);
-            assert_int_equal(raw_close_code(f), 1001);
+            assert_int_equal(raw_close_code(raw_read_frame(fds[i])), 1001);
             raw_send_frame(fds[i], 0x88, "\x03\xe9", 2);
             raw_close(fds[i]);
         }
@@ -253,12 +247,52 @@ static void a_new_one_takes_the_place_of_the_old(void **state)
     }
 }
 
+static void *change_handlers(void *arg)
+{
+    world *const w = arg;
+    for (uint32_t i = 0; atomic_load(&w->is_over) == 0; i++) {
+        assert_int_equal(ln_command_on(w->game, 100 + i % 7, on_echo, w), 0);
+        const int rc = ln_command_publish(w->game, LN_SPAN("nobody"), 1, LN_SPAN(""), 0);
+        assert_true(rc == 0 || rc == LN_ERR_STATE || rc == LN_ERR_WOULD_EXCEED);
+    }
+    return NULL;
+}
+
+static void handlers_may_change_while_it_starts_and_stops(void **state)
+{
+    (void)state;
+    for (int life = 0; life < 20; life++) {
+        world w = {.port = 0};
+        pthread_t thread;
+        build(&w, 3);
+        assert_int_equal(ln_server_listen(w.server, "127.0.0.1:0"), 0);
+        w.port = ln_server_port(w.server, 0);
+        for (uint32_t id = 100; id < 107; id++)
+            assert_int_equal(ln_command_on(w.game, id, on_echo, &w), 0);
+        assert_int_equal(pthread_create(&thread, NULL, change_handlers, &w), 0);
+        rest_ms(1);
+        assert_int_equal(ln_server_start(w.server), 0);
+        const int fd = enter_at(&w, "/ws");
+        for (uint32_t id = 100; id < 107; id++) {
+            say(fd, id, "x");
+            hear(fd, id, "x");
+        }
+        raw_close(fd);
+        ln_server_stop(w.server);
+        ln_server_stop(w.server);
+        ln_server_join(w.server);
+        atomic_store(&w.is_over, 1);
+        pthread_join(thread, NULL);
+        ln_server_free(w.server);
+    }
+}
+
 static void silence_of_a_minute_is_the_end(void **state)
 {
     world w = {.port = 0};
     (void)state;
 
-    build_commands(&w, 1);
+    build(&w, 1);
     const ln_route *const route = ln_routes_find(&w.server->routes, LN_SPAN("/ws"), true);
     const ln_ws_options *const o = &route->plan.options;
     assert_int_equal(o->ping_interval_ms + o->pong_wait_ms, 60000);
@@ -280,41 +314,40 @@ static void *flood(void *arg)
     return NULL;
 }
 
-/* The next one that is not of the flood. */
-static raw_frame hear_beside_flood(int fd)
+/* The next one of that command; between them come the flood, and who left before. */
+static raw_frame hear_next(int fd, uint32_t id)
 {
     raw_frame f = raw_read_frame(fd);
-    while (f.first == 0x82 && ln_load_be32(f.payload) == SPREAD)
+    while (f.first == 0x82 && ln_load_be32(f.payload) != id)
         f = raw_read_frame(fd);
+    assert_int_equal(f.first, 0x82);
     return f;
 }
 
 static void a_client_comes_and_goes_in_order(void **state)
 {
-    world w = {.port = 0};
+    world w = {.is_watched = true};
     pthread_t thread;
     char uuid[37] = "";
     (void)state;
 
-    build(&w, 2, true);
+    build(&w, 2);
     start_at(&w, "127.0.0.1:0");
     assert_int_equal(pthread_create(&thread, NULL, flood, &w), 0);
     for (int i = 0; i < 20; i++) {
         const int fd = enter_at(&w, "/ws");
         /* nothing before the welcome, not even of the flood; then itself among all */
         hear(fd, WELCOME, "1");
-        const raw_frame f = hear_beside_flood(fd);
-        assert_int_equal(ln_load_be32(f.payload), WELCOME);
+        const raw_frame f = hear_next(fd, WELCOME);
         assert_int_equal(f.size, 4 + 36);
         memcpy(uuid, f.payload + 4, 36);
         const int other = enter_at(&w, "/ws");
         hear(other, WELCOME, "1");
         raw_send_frame(fd, 0x88, "\x03\xe8", 2);
         /* what on_disconnect publishes: to the other one, after that one's own coming */
-        assert_int_equal(ln_load_be32(hear_beside_flood(other).payload), WELCOME);
-        const raw_frame bye = hear_beside_flood(other);
-        assert_int_equal(ln_load_be32(bye.payload), BYE);
-        assert_memory_equal(bye.payload + 4, uuid, 36);
+        (void)hear_next(other, WELCOME);
+        while (memcmp(hear_next(other, BYE).payload + 4, uuid, 36) != 0)
+            ;
         raw_close(fd);
         raw_close(other);
         wait_for(&w.disconnects, 2 * i + 2);
@@ -363,7 +396,7 @@ static void what_was_sent_before_a_close_arrives_and_then_the_code(void **state)
     const size_t size = write_farewell(wanted);
     (void)state;
 
-    build_commands(&w, 2);
+    build(&w, 2);
     start_at(&w, "127.0.0.1:0");
     for (int i = 0; i < TIMES; i++) {
         const int fd = enter_at(&w, "/ws");
@@ -430,7 +463,7 @@ static void over_tls_as_well(void **state)
     const ln_tls_identity identity = {.cert_file = test_cert_write_chain(&cert, "cert.pem"),
                                       .key_file = test_cert_write_key(&cert, "key.pem", NULL)};
     const ln_tls_options tls = {.identities = &identity, .identity_count = 1};
-    build_commands(&w, 2);
+    build(&w, 2);
     assert_int_equal(ln_server_listen_tls(w.server, "127.0.0.1:0", &tls), 0);
     w.tls_port = ln_server_port(w.server, 0);
     assert_int_equal(ln_server_start(w.server), 0);
@@ -470,7 +503,7 @@ static void one_that_never_reads_slows_nobody_down(void **state)
     world w = {.port = 0};
     (void)state;
 
-    build_commands(&w, 1);
+    build(&w, 1);
     start_at(&w, "127.0.0.1:0");
     const int reader = enter_at(&w, "/ws");
     (void)spread_pieces(&w, reader);
@@ -533,7 +566,7 @@ static void three_dialects_meet_on_one_topic(void **state)
     char word[32];
     (void)state;
 
-    build_commands(&w, 2);
+    build(&w, 2);
     assert_int_equal(ln_rooms_mount(w.server, "/rooms", NULL), 0);
     assert_int_equal(ln_server_ws(w.server, "/plain", &plain, NULL), 0);
     start_at(&w, "127.0.0.1:0");
@@ -568,6 +601,7 @@ int main(void)
         cmocka_unit_test(it_starts_once_and_stops_as_often_as_one_likes),
         cmocka_unit_test(a_busy_port_is_an_error_at_once),
         cmocka_unit_test(a_new_one_takes_the_place_of_the_old),
+        cmocka_unit_test(handlers_may_change_while_it_starts_and_stops),
         cmocka_unit_test(silence_of_a_minute_is_the_end),
         cmocka_unit_test(a_client_comes_and_goes_in_order),
         cmocka_unit_test(what_was_sent_before_a_close_arrives_and_then_the_code),
