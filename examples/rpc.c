@@ -4,6 +4,7 @@
  *
  *   command 1           comes back as it is
  *   command 2           two hundred commands, then a close with a code of our own
+ *   command 3           a close without a word
  *   echo                its params
  *   subtract            [a, b] or {"minuend": a, "subtrahend": b}
  *   boom                an error
@@ -37,6 +38,11 @@ static void on_farewell(ln_conn *c, uint32_t id, ln_span payload, void *user)
         ln_command_send(game, ln_conn_get_id(c), id, (ln_span){text, (size_t)n});
     }
     ln_conn_close(c, 4001, LN_SPAN("bye"));
+}
+
+static void on_leave(ln_conn *c, uint32_t id, ln_span payload, void *user)
+{
+    ln_conn_close(c, 1000, LN_SPAN(""));
 }
 
 /* ---- methods ---- */
@@ -135,6 +141,7 @@ int main(int argc, char **argv)
     if (rc == 0) {
         ln_command_on(game, 1, on_echo, NULL);
         ln_command_on(game, 2, on_farewell, NULL);
+        ln_command_on(game, 3, on_leave, NULL);
         ln_command_method(game, "echo", on_method_echo, NULL);
         ln_command_method(game, "subtract", on_subtract, NULL);
         ln_command_method(game, "boom", on_boom, NULL);

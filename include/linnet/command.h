@@ -115,6 +115,15 @@ LN_API int ln_command_on_range(ln_command *game, const ln_command_range *range);
 LN_API int ln_command_method(ln_command *game, const char *name, ln_rpc_handler *handler,
                              void *user);
 
+/*
+ * The same with a handler that may block: it runs on a thread of the pool, after and before what else
+ * its client sent to such handlers. call->conn is NULL there, and call->ticket the way to answer, if
+ * the connection is not gone. While too much of a client waits it is not read, and what is too much
+ * for all is answered with LN_RPC_BUSY.
+ */
+LN_API int ln_command_method_blocking(ln_command *game, const char *name, ln_rpc_handler *handler,
+                                      void *user);
+
 /* Sends a command to one client. As ln_send(); LN_ERR_LIMIT: the payload is too long. Any
  * thread. */
 LN_API int ln_command_send(ln_command *game, ln_conn_id conn, uint32_t id, ln_span payload);

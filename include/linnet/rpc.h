@@ -37,7 +37,7 @@ typedef struct ln_rpc_ticket {
 
 /* A call, borrowed until the handler returns. */
 typedef struct ln_rpc_call {
-    ln_conn *conn;  /* who calls */
+    ln_conn *conn;  /* who calls; NULL for a handler that may block */
     ln_span method; /* its name */
     /* an array or an object, as received, for ln_json_find(); empty if there was none */
     ln_span params;

@@ -264,6 +264,8 @@ static void free_game(void *state)
         ln_free(game->alloc, game->sides[i].clients);
     ln_free(game->alloc, game->sides);
     ln_command_free_bridges(game);
+    ln_command_free_services(game);
+    ln_lock_fini(&game->services_lock);
     ln_free(game->alloc, game->everybody);
     ln_rpc_fini(&game->rpc);
     ln_shelf_fini(&game->ranges);
@@ -323,6 +325,7 @@ static int make(ln_server *server, const char *path, const ln_command_options *o
     game->server = server;
     game->alloc = server->alloc;
     game->options = *o;
+    ln_lock_init(&game->services_lock);
     ln_shelf_init(&game->ranges, server, ln_command_free_ranges);
     set_carrier(game);
     ln_rpc_init(&game->rpc, server, &game->carrier);

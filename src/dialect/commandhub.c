@@ -65,12 +65,16 @@ void ln_command_free_bridges(ln_command *game)
 
 /* ---- delivering ---- */
 
-/* The command that a message is for clients of `game`; false: it is none. */
+/*
+ * The command that a message is for clients of `game`; false: it is none. Only the application
+ * chooses: what a connection published, here or in another dialect, is what the bridge says.
+ */
 static bool id_of(const ln_command *game, const ln_msg *m, uint32_t *id)
 {
     uint64_t number;
 
-    if (m->event.size > 0 && ln_text_parse_u64(m->event, UINT32_MAX, &number) == 0) {
+    if (m->publisher == 0 && m->event.size > 0 &&
+        ln_text_parse_u64(m->event, UINT32_MAX, &number) == 0) {
         *id = (uint32_t)number;
         return true;
     }

@@ -25,8 +25,9 @@ enum {
     LN_COMMAND_RANGES_MAX = 4096,
     LN_COMMAND_BRIDGES_MAX = 32,
     LN_COMMAND_POSTED_MAX = 8192,
-    LN_COMMAND_JOBS_MAX = 16,            /* of one client, until it is not read any more */
-    LN_COMMAND_JOBS_MAX_BYTES = 1 << 20, /* likewise: their payloads */
+    LN_COMMAND_JOBS_MAX = 16,                 /* of one client, until it is not read any more */
+    LN_COMMAND_JOBS_MAX_BYTES = 1 << 20,      /* likewise: what they bring */
+    LN_COMMAND_JOBS_ALL_MAX_BYTES = 64 << 20, /* of all clients of an endpoint */
     LN_COMMAND_UUID_SIZE = 36
 };
 
@@ -38,7 +39,7 @@ enum { LN_FORM_COMMAND = LN_FORM_DIALECTS };
 typedef struct ln_command_client {
     ln_rpc_peer rpc;
     ln_bucket bucket;
-    size_t job_bytes; /* of payloads with handlers that may block */
+    size_t job_bytes; /* of what is with handlers that may block */
     uint32_t job_count;
     bool is_held; /* not read until some of them are done */
     char uuid[LN_COMMAND_UUID_SIZE];
@@ -57,6 +58,13 @@ typedef struct ln_command_span {
     ln_span topic;
 } ln_command_span;
 
+/* Who serves a method and may block. */
+typedef struct ln_command_service {
+    ln_rpc_handler *handler;
+    void *user;
+    struct ln_command_service *next;
+} ln_command_service;
+
 typedef struct ln_command_counts {
     _Atomic uint64_t clients, malformed, rate_limited, unknown, reserved, unsuitable;
 } ln_command_counts;
@@ -73,8 +81,11 @@ struct ln_command {
     ln_command_span *bridges;
     size_t bridge_count;
     ln_command_counts counts;
-    _Atomic uint32_t posted; /* publications of other threads on their way to a worker */
-    ln_command_side *sides;  /* one for each worker */
+    ln_lock services_lock;
+    ln_command_service *services;
+    _Atomic size_t job_bytes; /* under way to and from handlers that may block */
+    _Atomic uint32_t posted;  /* publications of other threads on their way to a worker */
+    ln_command_side *sides;   /* one for each worker */
 };
 
 /* The endpoint of a connection. */
@@ -95,9 +106,10 @@ ln_command_client *ln_command_client_of(const ln_conn *c);
 const ln_command_range *ln_command_find(const ln_command *game, uint32_t id);
 void ln_command_free_ranges(void *version, const ln_allocator *alloc);
 
-/* commandjob.c: hands a command to the pool. */
+/* commandjob.c: hands a command to the pool; calls of methods find their way there alone. */
 void ln_command_delegate(ln_command *game, ln_conn *c, const ln_command_range *range, uint32_t id,
                          ln_span payload);
+void ln_command_free_services(ln_command *game);
 
 /* commandhub.c: subscribes a client that has just come to everybody's topic and the bridges'. */
 LN_NODISCARD int ln_command_enter(ln_command *game, ln_conn *c);

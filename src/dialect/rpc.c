@@ -65,8 +65,11 @@ static void refuse(ln_rpc_peer *p, ln_rpc_call_in *call, int code, ln_span words
     (void)ln_rpc_answer_call(p, call, &answer);
 }
 
+/* A notification is owed nothing, so nothing is kept for it. */
 static bool is_too_busy(const ln_rpc_peer *p, const ln_rpc_call_in *call)
 {
+    if (call->id.size == 0)
+        return false;
     return p->pending_count >= LN_RPC_PENDING_MAX ||
            (call->batch != NULL && call->batch->bytes > LN_RPC_BATCH_REPLY_MAX_BYTES);
 }

@@ -77,9 +77,8 @@ int ln_shelf_put(ln_shelf *s, void *fresh)
     ln_server *const server = s->server;
     void *const old = atomic_load(&s->version);
 
-    if (old == NULL || !has_readers(s)) {
-        atomic_store_explicit(&s->version, fresh, memory_order_release);
-        free_version(s, old);
+    if (old == NULL) {
+        atomic_store(&s->version, fresh);
         return 0;
     }
     farewell *const f =
@@ -90,7 +89,13 @@ int ln_shelf_put(ln_shelf *s, void *fresh)
     f->free = s->free;
     f->version = old;
     atomic_init(&f->left, server->worker_count);
-    atomic_store_explicit(&s->version, fresh, memory_order_release);
+    /* In this order: workers that begin to run after the question find the new one. */
+    atomic_store(&s->version, fresh);
+    if (!has_readers(s)) {
+        free_version(s, old);
+        ln_free(server->alloc, f);
+        return 0;
+    }
     /* The last letter may free f before the loop looks at its condition again. */
     const unsigned count = server->worker_count;
     for (unsigned i = 0; i < count; i++) {

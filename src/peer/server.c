@@ -223,10 +223,11 @@ static int start(ln_server *s, unsigned first_thread)
 {
     int state = LN_SERVER_NEW;
 
-    if (!atomic_compare_exchange_strong(&s->state, &state, LN_SERVER_RUNNING))
+    if (!atomic_compare_exchange_strong(&s->state, &state, LN_SERVER_STARTING))
         return LN_ERR_STATE;
     int rc = make_workers(s);
     if (rc == 0) {
+        atomic_store(&s->state, LN_SERVER_RUNNING);
         rc = start_threads(s, first_thread);
         if (rc < 0)
             unmake_workers(s);

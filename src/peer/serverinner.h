@@ -74,7 +74,8 @@ typedef struct ln_owned {
 
 enum { LN_OWNED_MAX = 64 };
 
-enum { LN_SERVER_NEW, LN_SERVER_RUNNING, LN_SERVER_STOPPED };
+/* RUNNING: the workers have their loops, which other threads may send letters to. */
+enum { LN_SERVER_NEW, LN_SERVER_STARTING, LN_SERVER_RUNNING, LN_SERVER_STOPPED };
 
 struct ln_server {
     ln_server_options options; /* defaults filled in */

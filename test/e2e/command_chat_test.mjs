@@ -292,6 +292,7 @@ test('names and texts with markup stay text', async ({ phone, desktop, server })
     assert.equal(await page.locator('#log script').count(), 0);
     assert.equal(await page.title(), 'Chat · linnet');
   }
+  await shots({ phone, desktop }, 'markup');
   evil.disconnect();
   await noted(phone, `${EVIL} left`);
 });

@@ -116,10 +116,10 @@ KEY = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\
 class Raw:
     """A client that says exactly what it is told to."""
 
-    def __init__(self, port, path="/ws", fields=KEY, method="GET", early=b""):
+    def __init__(self, port, path="/ws", fields=KEY, method="GET", early=b"", version="1.1"):
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.sendall(("%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n" % (method, path, port, fields)).encode() + early)
+        self.socket.sendall(("%s %s HTTP/%s\r\nHost: 127.0.0.1:%d\r\n%s\r\n" % (method, path, version, port, fields)).encode() + early)
         self.rest = b""
         self.head = self.until(b"\r\n\r\n")
         self.status = int(self.head.split()[1])
@@ -182,34 +182,73 @@ class Raw:
         return payload[4:].decode()
 
 
-@test
-def statuses_of_the_handshake():
-    field = dict(line.split(": ") for line in KEY.split("\r\n") if line)
+# ------------------------------------------------------------------------------------------------ row by row
+#
+# What the system that the dialect comes from does, to the byte, beside what is done here. Each row is a test, named "as
+# upstream" or "differs: " and why (doc/decisions/0007).
 
-    def fields(**changes):
-        told = dict(field, **{name.replace("_", "-"): value for name, value in changes.items()})
-        return "".join("%s: %s\r\n" % (name, value) for name, value in told.items() if value is not None)
 
-    with rpc_example() as p:
-        with Raw(p.port) as c:
-            same("the head", c.head, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                     b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
-        for wanted, path, change in ((101, "/ws?x=1", {}), (404, "/ws/", {}), (404, "/", {}),
-                                     (101, "/ws", {"Connection": "keep-alive, Upgrade"}),
-                                     (101, "/ws", {"Origin": "http://127.0.0.1:%d" % p.port}),
-                                     (403, "/ws", {"Origin": "http://elsewhere.example"}),
-                                     (403, "/ws", {"Origin": "nonsense"}),
-                                     (400, "/ws", {"Sec_WebSocket_Key": "short"}),
-                                     (426, "/ws", {"Sec_WebSocket_Version": "12"}),
-                                     (426, "/ws", {"Connection": "keep-alive"}),
-                                     (426, "/ws", {"Upgrade": "h2c"}),
-                                     (101, "/ws", {"Sec_WebSocket_Protocol": "mqtt",
-                                                   "Sec_WebSocket_Extensions": "permessage-deflate"})):
-            with Raw(p.port, path, fields(**change)) as c:
-                same("status of %s with %s" % (path, change), c.status, wanted)
-                true("nothing is agreed upon", b"Sec-WebSocket-Pro" not in c.head and b"Extensions" not in c.head)
-        with Raw(p.port, method="POST") as c:
-            same("status of POST", c.status, 405)
+def row(name, upstream, here, why, run):
+    """A test: run() gives what is done here; that it is what upstream does, or why not."""
+    def check():
+        same("what is done here", run(), here)
+        same("that it differs", here != upstream, why is not None)
+
+    check.__name__ = name + (", as upstream" if why is None else ", differs: " + why)
+    TESTS.append(check)
+
+
+FIELD = dict(line.split(": ") for line in KEY.split("\r\n") if line)
+PLAIN_GET = "a client sends it always, and to whoever does not 426 says what is wanted"
+
+
+def handshake(path="/ws", method="GET", version="1.1", want=lambda c: c.status, **changes):
+    told = dict(FIELD, **{name.replace("_", "-"): value for name, value in changes.items()})
+    fields = "".join("%s: %s\r\n" % (name, value) for name, value in told.items() if value is not None)
+    with rpc_example() as p, Raw(p.port, path, fields.replace("PORT", str(p.port)), method, version=version) as c:
+        true("nothing is agreed upon", b"Sec-WebSocket-Pro" not in c.head and b"Extensions" not in c.head)
+        return want(c)
+
+
+def bare(c):
+    """A refusal without what changes from time to time."""
+    return re.sub(rb"(Date|Server): [^\r]*\r\n", b"", c.head) + c.all()
+
+
+for what, upstream, here, why, asked in (
+        ("upgrade, answered with three fields", None, None, None, dict(want=lambda c: c.head == (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n") or c.head)),
+        ("a query", 101, 101, None, dict(path="/ws?x=1")),
+        ("another path", 404, 404, None, dict(path="/ws/")),
+        ("no path", 404, 404, None, dict(path="/")),
+        ("two slashes", 301, 404, "a path is exact, and no page leads there", dict(path="//ws")),
+        ("Connection among others", 101, 101, None, dict(Connection="keep-alive, Upgrade")),
+        ("tokens in other letters", 101, 101, None, dict(Connection="upGRADE", Upgrade="WebSocket")),
+        ("no Connection: upgrade", 400, 426, PLAIN_GET, dict(Connection="keep-alive")),
+        ("no Upgrade: websocket", 400, 426, PLAIN_GET, dict(Upgrade="h2c")),
+        ("POST", 405, 405, None, dict(method="POST")),
+        ("another version", 400, 426, "RFC 6455 4.2.2 names it", dict(Sec_WebSocket_Version="12")),
+        ("HTTP/1.0", 101, 400, "RFC 6455 4.2.1 wants 1.1", dict(version="1.0")),
+        ("an origin that is another", 403, 403, None, dict(Origin="http://elsewhere.example")),
+        ("an origin that is none", 403, 403, None, dict(Origin="nonsense")),
+        ("the same origin", 101, 101, None, dict(Origin="http://127.0.0.1:PORT")),
+        ("the same origin but for https", 101, 403, "an origin has a scheme, RFC 6454 4",
+         dict(Origin="https://127.0.0.1:PORT")),
+        ("no origin", 101, 101, None, {}),
+        ("a key that is none", 400, 400, None, dict(Sec_WebSocket_Key="short")),
+        ("a key of 15 bytes", 400, 400, None, dict(Sec_WebSocket_Key="AAAAAAAAAAAAAAAAAAAA")),
+        ("subprotocols and extensions", 101, 101, None,
+         dict(Sec_WebSocket_Protocol="mqtt", Sec_WebSocket_Extensions="permessage-deflate")),
+        ("the words of a refusal",
+         b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain; charset=utf-8\r\nSec-Websocket-Version: 13\r\n"
+         b"X-Content-Type-Options: nosniff\r\nContent-Length: 39\r\n\r\nForbidden\nFailed to upgrade connection\n",
+         b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 22\r\n"
+         b"X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\norigin is not allowed\n",
+         "it says what is wrong", dict(Origin="http://elsewhere.example", want=bare))):
+    if upstream is None:
+        upstream = here = True
+    row("handshake: " + what, upstream, here, why, lambda asked=asked: handshake(**asked))
 
 
 @test
@@ -219,35 +258,108 @@ def what_comes_right_behind_the_handshake_is_read():
             same("the echo", c.receive(), (0x82, b"\0\0\0\1early"))
 
 
+def end_after(first, payload, masked=True, arguments=()):
+    """The bytes of the close frame that a frame is answered with, and that nothing but a FIN follows."""
+    with rpc_example(*arguments) as p, Raw(p.port) as c:
+        c.send(first, payload, masked)
+        answer, payload = c.receive()
+        while answer == 0x82:
+            answer, payload = c.receive()
+        if first != 0x88:
+            c.send(0x88, payload[:2])
+        same("what follows it", c.all(), b"")
+        return bytes([answer, len(payload)]) + payload
+
+
+def close_frame(code, text=""):
+    return bytes([0x88, 2 + len(text)]) + struct.pack(">H", code) + text.encode()
+
+
+OWN_WORDS = "the code is the same, the words are ours: a reason is for people, RFC 6455 7.1.6"
+MALFORMED = close_frame(1002, "Invalid message format")
+for what, upstream, here, why, sent in (
+        ("1000 and a reason", close_frame(1000), close_frame(1000), None, (0x88, b"\x03\xe8reason")),
+        ("1001", close_frame(1001), close_frame(1001), None, (0x88, b"\x03\xe9")),
+        ("4000 and a reason", close_frame(4000), close_frame(4000), None, (0x88, b"\x0f\xa0x")),
+        ("nothing", b"\x88\x00", b"\x88\x00", None, (0x88, b"")),
+        ("one byte", b"\x88\x00", close_frame(1002, "close frame with one byte"), "RFC 6455 5.5.1 wants two or none",
+         (0x88, b"\x03")),
+        ("999", close_frame(1002, "bad close code 999"), close_frame(1002, "close code is not allowed"), OWN_WORDS,
+         (0x88, b"\x03\xe7")),
+        ("1005", close_frame(1002, "bad close code 1005"), close_frame(1002, "close code is not allowed"), OWN_WORDS,
+         (0x88, b"\x03\xed")),
+        ("1000 and a reason that is no UTF-8", close_frame(1002, "invalid utf8 payload in close frame"),
+         close_frame(1007, "close reason is not UTF-8"), "1007 is for that, RFC 6455 7.4.1", (0x88, b"\x03\xe8\xff"))):
+    row("a close with " + what, upstream, here, why, lambda sent=sent: end_after(*sent))
+for what, upstream, here, why, sent in (
+        ("a frame without a mask", close_frame(1002, "bad MASK"), close_frame(1002, "frame from a client is not masked"),
+         OWN_WORDS, (0x82, b"\0\0\0\1x", False)),
+        ("opcode 3", close_frame(1002, "bad opcode 3"), close_frame(1002, "reserved opcode"), OWN_WORDS, (0x83, b"")),
+        ("RSV1", close_frame(1002, "RSV1 set"), close_frame(1002, "reserved bits are set"), OWN_WORDS,
+         (0xC2, b"\0\0\0\1x")),
+        ("a continuation of nothing", close_frame(1002, "continuation after FIN"),
+         close_frame(1002, "continuation without a message"), OWN_WORDS, (0x80, b"x")),
+        ("a ping of 126 bytes", close_frame(1002, "len > 125 for control"),
+         close_frame(1002, "control frame is longer than 125 bytes"), OWN_WORDS, (0x89, bytes(126))),
+        ("a message of three bytes", MALFORMED, MALFORMED, None, (0x82, b"abc")),
+        ("a text of three bytes", MALFORMED, MALFORMED, None, (0x81, b"abc")),
+        ("an empty message", MALFORMED, MALFORMED, None, (0x82, b"")),
+        ("text that is none", b"\x82\x05\0\0\0\1\xff", close_frame(1007, "text is not UTF-8"), "RFC 6455 8.1",
+         (0x81, b"\0\0\0\1\xff")),
+        ("a payload that is too long", MALFORMED, close_frame(1009, "message is too big"),
+         "1009 is for that, and it is said before megabytes have come", None),
+        ("a close by the application", close_frame(1000), close_frame(1000), None, (0x82, b"\0\0\0\3")),
+        ("a close with code and reason by the application", close_frame(4001, "bye"), close_frame(4001, "bye"), None,
+         (0x82, b"\0\0\0\2"))):
+    row("the end after " + what, upstream, here, why,
+        lambda sent=sent: end_after(*sent) if sent else end_of_what_is_announced())
+
+
+def end_of_what_is_announced():
+    with rpc_example() as p, Raw(p.port) as c:
+        c.socket.sendall(b"\x82\xff" + struct.pack(">Q", 4 + PAYLOAD_MAX + 1) + bytes(4))  # nothing behind it
+        answer, payload = c.receive()
+        return bytes([answer, len(payload)]) + payload
+
+
+def end_of_a_flood():
+    with rpc_example() as p, Raw(p.port) as c:
+        c.socket.sendall(b"".join(c.frame(0x82, b"\0\0\0\1x") for _ in range(230)))
+        answer, payload = c.receive()
+        while answer == 0x82:
+            answer, payload = c.receive()
+        return bytes([answer, len(payload)]) + payload
+
+
+def end_of_silence():
+    with serve("--ping-interval", "100ms", "--pong-wait", "200ms") as p, Raw(p.port) as c:
+        began = time.monotonic()
+        answer, payload = c.receive()
+        while answer == 0x89:
+            answer, payload = c.receive()
+        true("after interval and wait: %.3f s" % (time.monotonic() - began), 0.25 < time.monotonic() - began < 5)
+        return bytes([answer, len(payload)]) + payload
+
+
+row("the end after too many messages", close_frame(1008, "Rate limit exceeded"), close_frame(1008, "Rate limit exceeded"),
+    None, end_of_a_flood)
+row("the end after silence", close_frame(1000), close_frame(1011, "ping timeout"),
+    "1000 says that all is done, RFC 6455 7.4.1; it is not", end_of_silence)
+
+
 @test
-def each_way_to_end():
-    for what, sent, wanted in (
-            ("close 1000 reason", (0x88, b"\x03\xe8reason"), b"\x88\x02\x03\xe8"),
-            ("close 1001", (0x88, b"\x03\xe9"), b"\x88\x02\x03\xe9"),
-            ("close 4000 x", (0x88, b"\x0f\xa0x"), b"\x88\x02\x0f\xa0"),
-            ("empty close", (0x88, b""), b"\x88\x00"),
-            ("short message", (0x82, b"abc"), b"\x88\x18\x03\xeaInvalid message format"),
-            ("short text", (0x81, b"abc"), b"\x88\x18\x03\xeaInvalid message format"),
-            ("empty message", (0x82, b""), b"\x88\x18\x03\xeaInvalid message format"),
-            ("farewell", (0x82, b"\0\0\0\2"), b"\x88\x05\x0f\xa1bye"),
-            # violations: the code is the RFC's, the words are ours
-            ("close with one byte", (0x88, b"\x03"), 1002), ("close 999", (0x88, b"\x03\xe7"), 1002),
-            ("close 1005", (0x88, b"\x03\xed"), 1002), ("close with bad UTF-8", (0x88, b"\x03\xe8\xff"), 1007),
-            ("unmasked", (0x82, b"\0\0\0\1x", False), 1002), ("opcode 3", (0x83, b""), 1002),
-            ("RSV1", (0xC2, b"\0\0\0\1x"), 1002), ("stray continuation", (0x80, b"x"), 1002),
-            ("long ping", (0x89, bytes(126)), 1002), ("text that is none", (0x81, b"\0\0\0\1\xff"), 1007)):
-        with rpc_example() as p, Raw(p.port) as c:
-            c.send(*sent)
-            first, payload = c.receive()
-            while first == 0x82:
-                first, payload = c.receive()
-            if isinstance(wanted, int):
-                same("the close frame after " + what, (first, payload[:2]), (0x88, struct.pack(">H", wanted)))
-            else:
-                same("the close frame after " + what, bytes([first, len(payload)]) + payload, wanted)
-            if sent[0] != 0x88:
-                c.send(0x88, payload[:2])
-            same("what follows it", c.all(), b"")
+def who_goes_without_a_word_is_gone():
+    """A FIN, an RST: no frame can be sent, and the others are told at once."""
+    with serve() as p, Raw(p.port) as other:
+        for how in ("FIN", "RST"):
+            c = Raw(p.port)
+            c.command(8, b'{"username":"%s"}' % how.encode())
+            same("who comes", json.loads(other.receive()[1][4:])["username"], how)
+            if how == "RST":
+                c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            c.socket.close()
+            first, payload = other.receive()
+            same("who goes", (payload[3], json.loads(payload[4:])["username"]), (4, how))
 
 
 @test
@@ -298,28 +410,76 @@ def five_hundred_farewells_lose_nothing():
                 true("200 commands, then the code, the %dth time" % i, c.take(len(wanted)) == wanted)
 
 
-@test
-def errors_to_the_byte():
-    parse = '{"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"},"id":null}'
-    invalid = '{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid Request"},"id":%s}'
+def failed(code, message, ident="null"):
+    return '{"jsonrpc":"2.0","error":{"code":%d,"message":"%s"},"id":%s}' % (code, message, ident)
+
+
+def ask_once(text):
     with rpc_example() as p, Raw(p.port) as c:
-        for text, wanted in (
-                ("", parse), ("nonsense", parse), ('{"jsonrpc":"2.0","method":"echo","id":1} x', parse),
-                ('{"jsonrpc":"2.0","method":"echo","params":[1e400],"id":1}', parse),
-                ('"text"', parse), ("1", parse), ("true", parse), ("null", invalid % "null"), ("[]", invalid % "null"),
-                ('{"method":"echo","id":5}', invalid % "5"), ('{"jsonrpc":"1.0","method":"echo","id":5}', invalid % "5"),
-                ('{"jsonrpc":"2.0","method":"echo","params":1,"id":5}', invalid % "5"),
-                ('{"jsonrpc":"2.0","method":"nobody","id":"a"}',
-                 '{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":"a"}'),
-                ('{"jsonrpc":"2.0","method":"boom","id":1}',
-                 '{"jsonrpc":"2.0","error":{"code":-32603,"message":"boom"},"id":1}'),
-                ('{"jsonrpc":"2.0","method":"subtract","params":["x"],"id":1}',
-                 '{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid params"},"id":1}'),
-                (' {"jsonrpc":"2.0","method":"echo","params":{"a":[1]},"id":9007199254740993} ',
-                 '{"jsonrpc":"2.0","result":{"a":[1]},"id":9007199254740993}'),
-                ('{"jsonrpc":"2.0","method":"echo","id":null}', '{"jsonrpc":"2.0","result":null,"id":null}'),
-                (b'{"jsonrpc":"2.0","method":"\xff","id":1}', parse)):
-            same("the answer to %r" % text, c.ask(text), wanted)
+        return c.ask(text)
+
+
+PARSE = failed(-32700, "Parse error")
+KEPT_ID = "the JSON is in order, the request is not: the id can be told, JSON-RPC 2.0 section 5"
+for what, upstream, here, why, text in (
+        ("no JSON", PARSE, PARSE, None, "nonsense"), ("nothing", PARSE, PARSE, None, ""),
+        ("junk behind it", PARSE, PARSE, None, '{"jsonrpc":"2.0","method":"echo","id":1} x'),
+        ("1e400", PARSE, PARSE, None, '{"jsonrpc":"2.0","method":"echo","params":{"x":1e400},"id":1}'),
+        ("no UTF-8", PARSE, PARSE, None, b'{"jsonrpc":"2.0","method":"\xff","id":1'),
+        ("a string", PARSE, PARSE, None, '"text"'), ("a number", PARSE, PARSE, None, "1"),
+        ("true", PARSE, PARSE, None, "true"),
+        ("a batch", PARSE, '[{"jsonrpc":"2.0","result":[1],"id":1}]', "JSON-RPC 2.0 section 6",
+         '[{"jsonrpc":"2.0","method":"echo","params":[1],"id":1}]'),
+        ("an empty batch", PARSE, failed(-32600, "Invalid Request"), "JSON-RPC 2.0 section 6", "[]"),
+        ("params in an array", PARSE, '{"jsonrpc":"2.0","result":[1],"id":5}', "JSON-RPC 2.0 section 4.2",
+         '{"jsonrpc":"2.0","method":"echo","params":[1],"id":5}'),
+        ("params that are a number", PARSE, failed(-32600, "Invalid Request", 5), KEPT_ID,
+         '{"jsonrpc":"2.0","method":"echo","params":1,"id":5}'),
+        ("a version that is a number", PARSE, failed(-32600, "Invalid Request", 5), KEPT_ID,
+         '{"jsonrpc":2.0,"method":"echo","id":5}'),
+        ("a method that is a number", PARSE, failed(-32600, "Invalid Request", 5), KEPT_ID,
+         '{"jsonrpc":"2.0","method":1,"id":5}'),
+        ("null", failed(-32600, "Invalid Request"), failed(-32600, "Invalid Request"), None, "null"),
+        ("no version", failed(-32600, "Invalid Request", 5), failed(-32600, "Invalid Request", 5), None,
+         '{"method":"echo","id":5}'),
+        ("another version", failed(-32600, "Invalid Request", '"x"'), failed(-32600, "Invalid Request", '"x"'), None,
+         '{"jsonrpc":"1.0","method":"echo","id":"x"}'),
+        ("an unknown method", failed(-32601, "Method not found", '"a"'), failed(-32601, "Method not found", '"a"'), None,
+         '{"jsonrpc":"2.0","method":"nobody","id":"a"}'),
+        ("a method that fails", failed(-32603, "boom", 1), failed(-32603, "boom", 1), None,
+         '{"jsonrpc":"2.0","method":"boom","id":1}'),
+        ("params that the method cannot use", failed(-32603, "Invalid params", 1), failed(-32602, "Invalid params", 1),
+         "-32602 is for that", '{"jsonrpc":"2.0","method":"subtract","params":["x"],"id":1}'),
+        ("a result that is no JSON", failed(-32603, "Internal error", 1), failed(-32603, "Internal error", 1), None,
+         '{"jsonrpc":"2.0","method":"subtract","params":[1e308,-1e308],"id":1}'),
+        ("a result", '{"jsonrpc":"2.0","result":{"a":1},"id":"x"}', '{"jsonrpc":"2.0","result":{"a":1},"id":"x"}', None,
+         '{"jsonrpc":"2.0","method":"echo","params":{"a":1},"id":"x"}'),
+        ("no result", '{"jsonrpc":"2.0","id":2}', '{"jsonrpc":"2.0","result":null,"id":2}', "JSON-RPC 2.0 section 5",
+         '{"jsonrpc":"2.0","method":"echo","id":2}'),
+        ("a large id", '{"jsonrpc":"2.0","result":{},"id":9007199254740992}',
+         '{"jsonrpc":"2.0","result":{},"id":9007199254740993}', "it comes back as it was",
+         '{"jsonrpc":"2.0","method":"echo","params":{},"id":9007199254740993}'),
+        ("an id that is an object", '{"jsonrpc":"2.0","result":{},"id":{"a":1}}', failed(-32600, "Invalid Request"),
+         "JSON-RPC 2.0 section 4", '{"jsonrpc":"2.0","method":"echo","params":{},"id":{"a":1}}'),
+        ("a name that occurs twice", '{"jsonrpc":"2.0","result":{},"id":2}', failed(-32600, "Invalid Request"),
+         "two parsers may read it differently, RFC 8259 4", '{"jsonrpc":"2.0","method":"echo","params":{},"id":1,"id":2}'),
+        ("names in other letters", '{"jsonrpc":"2.0","result":{},"id":1}', failed(-32600, "Invalid Request"),
+         "names are what they are", '{"JSONRPC":"2.0","Method":"echo","params":{},"ID":1}'),
+        ("markup", '{"jsonrpc":"2.0","result":{"a":"\\u003cb\\u003e"},"id":1}',
+         '{"jsonrpc":"2.0","result":{"a":"<b>"},"id":1}', "the same string",
+         '{"jsonrpc":"2.0","method":"echo","params":{"a":"<b>"},"id":1}')):
+    row("JSON-RPC: " + what, upstream, here, why, lambda text=text: ask_once(text))
+
+
+@test
+def a_notification_is_not_answered_whatever_becomes_of_it():
+    """Differs: upstream answers with the id null, JSON-RPC 2.0 section 4.1 with nothing."""
+    with rpc_example() as p, Raw(p.port) as c:
+        for text in (b'{"jsonrpc":"2.0","method":"echo","params":{}}', b'{"jsonrpc":"2.0","method":"boom"}',
+                     b'{"jsonrpc":"2.0","method":"nobody"}', b'[{"jsonrpc":"2.0","method":"echo"}]',
+                     b'{"jsonrpc":"2.0","result":1,"id":77}', b'{"jsonrpc":"2.0","error":{"code":1,"message":""},"id":null}'):
+            c.command(RPC, text)
+        same("the next answer", c.ask('{"jsonrpc":"2.0","method":"echo","id":9}'), '{"jsonrpc":"2.0","result":null,"id":9}')
 
 
 @test

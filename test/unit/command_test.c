@@ -761,6 +761,64 @@ static void bridges_join_dialects_both_ways(void **state)
     raw_close(stream);
 }
 
+/* A publication as other dialects may make them: with an event, in the name of a connection. */
+typedef struct foreign {
+    world *w;
+    const char *topic, *event, *text;
+    atomic_int is_out;
+} foreign;
+
+static void publish_foreign(void *arg)
+{
+    foreign *const f = arg;
+    ln_server *const server = f->w->server;
+    ln_msg *const m = ln_msg_new(server->alloc, LN_MSG_TEXT, ln_text(f->topic), ln_text(f->event),
+                                 ln_text(f->text), UINT64_C(1) << 40);
+    assert_int_equal(ln_topics_publish(&server->workers[0].home, m, NULL), 0);
+    ln_msg_unref(m);
+    atomic_store(&f->is_out, 1);
+}
+
+static void from_elsewhere(world *w, const char *topic, const char *event, const char *text)
+{
+    foreign f = {.w = w, .topic = topic, .event = event, .text = text};
+    assert_int_equal(ln_server_post(w->server, 0, publish_foreign, &f), 0);
+    wait_for(&f.is_out, 1);
+}
+
+static void other_dialects_do_not_choose_the_command(void **state)
+{
+    static const char *const events[] = {"3", "4294967295", "4294967294", "chat"};
+    world *const w = *state;
+    const int a = enter(w), other = enter_at(w, "/other");
+
+    say(a, JOIN, "arena");
+    hear_text(a, JOIN, "arena");
+    expect_silence(a);
+    /* to each endpoint as its own bridge has it */
+    say(a, 0x0200, "from a");
+    hear_text(a, 0x0200, "from a");
+    hear_text(other, 0x0300, "from a");
+    for (size_t i = 0; i < LN_ARRAY_SIZE(events); i++) {
+        from_elsewhere(w, "lobby", events[i], "{}");
+        hear_text(a, 0x0200, "{}");
+        hear_text(other, 0x0300, "{}");
+    }
+    /* where there is no bridge there is no way */
+    for (size_t i = 0; i < LN_ARRAY_SIZE(events); i++)
+        from_elsewhere(w, "arena", events[i], "{}");
+    expect_silence(a);
+    assert_int_equal(stats_of(w->game).unsuitable_total, LN_ARRAY_SIZE(events));
+    /* the application does as it likes */
+    assert_int_equal(ln_command_publish(w->game, LN_SPAN("lobby"), 7, LN_SPAN("z"), 0), 0);
+    hear_text(a, 7, "z");
+    hear_text(other, 7, "z");
+    assert_int_equal(ln_command_publish(w->game, LN_SPAN(""), LN_COMMAND_RPC, LN_SPAN("{}"), 0), 0);
+    hear_text(a, LN_COMMAND_RPC, "{}");
+    raw_close(a);
+    raw_close(other);
+}
+
 static void who_does_not_read_holds_up_nobody(void **state)
 {
     enum { PIECE = 65536, PIECES_MAX = 2000 };
@@ -889,20 +947,30 @@ static void a_handler_that_blocks_holds_up_nobody_else(void **state)
     raw_close(b);
 }
 
+/* That many messages are read, and no more. */
+static void assert_read(const world *w, uint64_t count)
+{
+    ln_server_stats stats = {.messages_in_total = 0};
+
+    for (int i = 0; i < 5000 && stats.messages_in_total < count; i++) {
+        rest_ms(1);
+        ln_server_stats_get(w->server, &stats);
+    }
+    rest_ms(50);
+    ln_server_stats_get(w->server, &stats);
+    assert_int_equal(stats.messages_in_total, count);
+}
+
 static void who_gives_too_much_to_do_is_not_read(void **state)
 {
     world *const w = *state;
     const int fd = enter(w);
-    ln_server_stats stats;
 
     set_slow(w);
     for (int i = 0; i < LN_COMMAND_JOBS_MAX + 10; i++)
         say(fd, 80, "x");
     say(fd, ECHO, "behind them");
-    wait_for(&w->begun, 1);
-    rest_ms(50);
-    ln_server_stats_get(w->server, &stats);
-    assert_int_equal(stats.messages_in_total, LN_COMMAND_JOBS_MAX);
+    assert_read(w, LN_COMMAND_JOBS_MAX);
     atomic_store(&w->is_free, 1);
     int echoes = 0, slow = 0;
     while (echoes + slow < LN_COMMAND_JOBS_MAX + 11) {
@@ -918,9 +986,7 @@ static void who_gives_too_much_to_do_is_not_read(void **state)
     atomic_store(&w->is_free, 0);
     say_as(fd, 0x82, 80, large, LN_COMMAND_JOBS_MAX_BYTES);
     say(fd, ECHO, "behind it");
-    rest_ms(50);
-    ln_server_stats_get(w->server, &stats);
-    assert_int_equal(stats.messages_in_total, LN_COMMAND_JOBS_MAX + 12);
+    assert_read(w, LN_COMMAND_JOBS_MAX + 12);
     atomic_store(&w->is_free, 1);
     raw_close(fd);
     free(large);
@@ -984,6 +1050,7 @@ static void visit(int port)
         {LN_COMMAND_RPC, "[{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":1},7,"
                          "{\"jsonrpc\":\"2.0\",\"method\":\"now\",\"id\":2}]"},
         {LN_COMMAND_RPC, "{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":\"x\"}"},
+        {LN_COMMAND_RPC, "{\"jsonrpc\":\"2.0\",\"method\":\"block\",\"params\":[1],\"id\":3}"},
     };
     uint8_t bytes[8192];
     size_t n = sizeof head - 1;
@@ -1048,6 +1115,8 @@ static int build(ln_server *server, ln_command **game)
         rc = ln_command_method(*game, "later", on_later, game);
     if (rc == 0)
         rc = ln_command_method(*game, "now", on_now, NULL);
+    if (rc == 0)
+        rc = ln_command_method_blocking(*game, "block", on_now, NULL);
     return rc == 0 ? ln_server_listen(server, "127.0.0.1:0") : rc;
 }
 
@@ -1107,6 +1176,8 @@ int main(void)
         THREE(rooms_are_topics),
         ONE(bridges_join_dialects_both_ways),
         THREE(bridges_join_dialects_both_ways),
+        ONE(other_dialects_do_not_choose_the_command),
+        THREE(other_dialects_do_not_choose_the_command),
         ONE(who_does_not_read_holds_up_nobody),
         THREE(who_does_not_read_holds_up_nobody),
         ONE(what_other_threads_publish_is_bounded),
