@@ -79,7 +79,10 @@ enum ln_overflow {
     LN_OVERFLOW_REFUSE = 0,
     LN_OVERFLOW_DROP_NEWEST = 1, /* this message is dropped and counted */
     LN_OVERFLOW_DROP_OLDEST = 2, /* whole messages not yet begun are dropped from the front */
-    LN_OVERFLOW_CLOSE = 3        /* the connection is closed with 1008 "too slow" */
+    LN_OVERFLOW_CLOSE = 3,       /* the connection is closed with 1008 "too slow" */
+    /* of messages not yet begun, one with the same key (ln_conn_send_latest()) gives way to the newer,
+     * which goes to the end; when that is not enough, as DROP_OLDEST */
+    LN_OVERFLOW_KEEP_LATEST = 4
 };
 
 /* Limits and habits of an endpoint or client. 0 = the default (doc/limits.md); LN_OFF = none, where
@@ -108,7 +111,18 @@ typedef struct ln_ws_options {
     bool deflate_context_takeover;
     uint32_t deflate_min_bytes; /* smaller messages are sent as they are */
     bool trust_text;            /* do not check the UTF-8 of text that we send */
+    /* send queue: messages accepted and not yet given to the system (over TLS: encrypted) */
+    uint32_t queue_max_messages;
 } ln_ws_options;
+
+/* The send queue of one connection; 0 = as its endpoint has it, LN_OFF as there. */
+typedef struct ln_queue_options {
+    enum ln_overflow overflow; /* LN_OVERFLOW_REFUSE, being 0, is the endpoint's as well */
+    uint32_t max_bytes;
+    uint32_t max_messages;
+    uint32_t high_water_bytes;
+    uint32_t low_water_bytes;
+} ln_queue_options;
 
 /* Identity and state. */
 LN_API ln_conn_id ln_conn_get_id(const ln_conn *c);
@@ -127,6 +141,13 @@ LN_API ln_span ln_conn_remote(const ln_conn *c);
  * UTF-8. LN_ERR_NOMEM.
  */
 LN_API int ln_conn_send(ln_conn *c, enum ln_kind kind, ln_span data);
+
+/*
+ * The same for a state of which only the latest counts, under the name `key` (any bytes; those of a
+ * topic name its publications as well). Matters with LN_OVERFLOW_KEEP_LATEST; otherwise, and with an
+ * empty key, it is ln_conn_send().
+ */
+LN_API int ln_conn_send_latest(ln_conn *c, ln_span key, enum ln_kind kind, ln_span data);
 
 /* The next piece of a fragmented message (RFC 6455 5.4); `kind` counts on the first. Results as
  * ln_conn_send(). */
@@ -153,6 +174,24 @@ LN_API void ln_conn_resume(ln_conn *c);
 
 /* Bytes queued and not yet given to the system. */
 LN_API size_t ln_conn_queued_bytes(const ln_conn *c);
+
+/*
+ * Another send queue for this connection than its endpoint's, from the next message on; NULL = the
+ * endpoint's again. What is queued stays, and counts as messages only if it was counted before.
+ * LN_ERR_INVALID: out of range, or low above high water or high water above the maximum;
+ * LN_ERR_CLOSED, LN_ERR_NOMEM.
+ */
+LN_API int ln_conn_set_queue(ln_conn *c, const ln_queue_options *options);
+
+typedef struct ln_queue_state {
+    size_t bytes;
+    /* where their number is bounded; else those that may still be dropped */
+    uint32_t messages;
+    uint32_t dropped; /* by the policy, or replaced, since the queue was last empty */
+    uint64_t age_ms;  /* for how long something waits and nothing has left */
+} ln_queue_state;
+
+LN_API void ln_conn_queue_get(const ln_conn *c, ln_queue_state *state);
 
 /* A pointer of yours. */
 LN_API void *ln_conn_user(const ln_conn *c);

@@ -34,6 +34,10 @@ typedef struct ln_server_options {
     void (*on_worker_start)(ln_server *server, unsigned worker, ln_loop *loop, void *user);
     void (*on_worker_stop)(ln_server *server, unsigned worker, void *user);
     void *user;
+    /* what may wait in the send queues of all connections; beyond it those with the most waiting are
+     * closed with 1013 "overloaded", until seven eighths of it are left. A message to many counts for
+     * each it waits for. May be passed by what is queued in one turn. 0 = default; LN_OFF = none */
+    uint32_t queue_budget_bytes;
 } ln_server_options;
 
 /* A new server, owned by the caller; NULL options = all defaults. NULL when out of memory. */
@@ -126,6 +130,14 @@ typedef struct ln_server_stats {
     uint64_t overflow_closes_total;
     uint64_t queued_bytes;   /* in all send queues now */
     uint64_t requests_total; /* plain HTTP */
+    /* of dropped_total: by LN_OVERFLOW_DROP_NEWEST, and _DROP_OLDEST or _KEEP_LATEST */
+    uint64_t dropped_newest_total;
+    uint64_t dropped_oldest_total;
+    uint64_t replaced_total;      /* not in dropped_total: a newer one of the same key went */
+    uint64_t queue_refused_total; /* messages that did not fit; published ones are dropped, too */
+    uint64_t shed_slow_total;     /* connections closed for the sake of queue_budget_bytes */
+    uint64_t queued_connections;  /* for which something waits now */
+    uint64_t queue_age_ms;        /* the longest that one of them has waited and nothing left */
 } ln_server_stats;
 
 /* Fills *stats. Any thread; the numbers are a moment's, not a transaction's. */

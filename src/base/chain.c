@@ -35,6 +35,7 @@ static ln_seg *seg_take(ln_pool *pool, uint32_t capacity)
     }
     seg->next = NULL;
     seg->begin = seg->end = 0;
+    seg->is_rest = false;
     seg->block = NULL;
     return seg;
 }
@@ -178,6 +179,34 @@ void ln_chain_splice(ln_chain *c, ln_chain *from)
     c->tail = from->tail;
     c->bytes += from->bytes;
     *from = (ln_chain){0};
+}
+
+void ln_chain_mark_whole(ln_chain *c, bool is_begin)
+{
+    for (ln_seg *seg = c->head; seg; seg = seg->next)
+        seg->is_rest = seg != c->head || !is_begin;
+}
+
+void ln_chain_cut(ln_chain *c, ln_pool *pool, size_t kept)
+{
+    ln_seg *last = NULL;
+    size_t bytes = 0;
+
+    for (ln_seg *seg = c->head; seg; seg = seg->next) {
+        if (kept == 0 && !seg->is_rest && (last || seg->begin == 0))
+            break;
+        kept -= kept > 0;
+        bytes += seg->end - seg->begin;
+        last = seg;
+    }
+    ln_chain gone = {.head = last ? last->next : c->head};
+    if (last)
+        last->next = NULL;
+    else
+        c->head = NULL;
+    c->tail = last;
+    c->bytes = bytes;
+    ln_chain_fini(&gone, pool);
 }
 
 int ln_chain_peek(const ln_chain *c, ln_span *spans, int k)

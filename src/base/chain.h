@@ -40,6 +40,7 @@ typedef struct ln_seg {
     uint32_t begin;
     uint32_t end;
     uint32_t capacity; /* of bytes[]; 0 for a reference */
+    bool is_rest;      /* goes on with what the segment before has begun: ln_chain_cut() */
     ln_block *block;   /* a reference's, owned; else NULL */
     uint8_t bytes[];
 } ln_seg;
@@ -115,6 +116,15 @@ LN_NODISCARD int ln_chain_append_block(ln_chain *c, ln_pool *pool, ln_block *blo
 
 /* Moves everything in `from` to the end of `c`; both chains use the same pool. */
 void ln_chain_splice(ln_chain *c, ln_chain *from);
+
+/* Everything in `c` is one thing; `is_begin`: nothing of it has left already. */
+void ln_chain_mark_whole(ln_chain *c, bool is_begin);
+
+/*
+ * Removes everything behind the first `kept` segments, and behind what goes on from there: a first
+ * segment of which something has left stays, too.
+ */
+void ln_chain_cut(ln_chain *c, ln_pool *pool, size_t kept);
 
 /* Up to `k` spans from the front, none of them empty, borrowed until dropped. Their number. */
 int ln_chain_peek(const ln_chain *c, ln_span *spans, int k);

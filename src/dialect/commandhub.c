@@ -114,9 +114,9 @@ static int send_frame(ln_conn *c, ln_msg *m, uint32_t id)
 
     ln_block *const shared = ln_msg_form(m, LN_FORM_COMMAND, make_frame, &r);
     if (LN_LIKELY(shared != NULL && is_for(shared, m, id)))
-        return ln_conn_send_block(c, shared);
+        return ln_conn_send_block_latest(c, shared, m->topic);
     ln_block *const own = shared == NULL ? NULL : make_frame(m, &r);
-    const int rc = own == NULL ? LN_ERR_NOMEM : ln_conn_send_block(c, own);
+    const int rc = own == NULL ? LN_ERR_NOMEM : ln_conn_send_block_latest(c, own, m->topic);
     ln_block_unref(own);
     return rc;
 }

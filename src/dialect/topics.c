@@ -73,7 +73,7 @@ static ln_block *frame_for(const ln_conn *c, ln_msg *m)
 static int send_plain(ln_conn *c, ln_msg *m)
 {
     ln_block *const frame = frame_for(c, m);
-    return frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block(c, frame);
+    return frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block_latest(c, frame, m->topic);
 }
 
 static ln_delivery deliver(ln_subscriber *s, ln_msg *m)

@@ -19,7 +19,7 @@ ln_loop *ln_loop_current(void)
     return current;
 }
 
-static uint64_t clock_ms(void)
+uint64_t ln_loop_clock_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -28,7 +28,7 @@ static uint64_t clock_ms(void)
 
 void ln_loop_tick(ln_loop *loop)
 {
-    loop->now_ms = clock_ms();
+    loop->now_ms = ln_loop_clock_ms();
 }
 
 /* Making and freeing */
@@ -335,7 +335,7 @@ int ln_loop_timeout_ms(const ln_loop *loop)
 {
     if (has_work(loop) || loop->backend->has_work(loop))
         return 0;
-    const int64_t timer_ms = until_timer_ms(loop, clock_ms());
+    const int64_t timer_ms = until_timer_ms(loop, ln_loop_clock_ms());
     return timer_ms < INT32_MAX ? (int)timer_ms : INT32_MAX;
 }
 

@@ -68,6 +68,9 @@ struct ln_loop {
 /* The loop whose turn runs on this thread, or NULL. */
 ln_loop *ln_loop_current(void);
 
+/* The clock that now_ms is read from, read now. Any thread. */
+uint64_t ln_loop_clock_ms(void);
+
 /* Unpredictable bytes from a per-loop pool filled by the system's generator; never the same again
  * after a fork. */
 void ln_loop_random(ln_loop *loop, void *bytes, size_t n);

@@ -3,16 +3,15 @@
  * connapi.c - what an application may do with a connection (linnet/conn.h). Changes the machine,
  * corks the stream, and leaves the rest to the end of the turn.
  */
-#include <string.h>
-
+#include "connqueue.h"
 #include "meta.h"
-#include "sendq.h"
-#include "wsconn.h"
 
 enum {
     /* From here on a system call costs less than a copy. */
     THROUGH_BYTES = 8192
 };
+
+static const ln_span nameless = {NULL, 0};
 
 /* ---- identity ---- */
 
@@ -72,98 +71,7 @@ ln_value ln_conn_get(const ln_conn *c, const char *key)
     return c->more == NULL ? (ln_value){.type = LN_VALUE_NONE} : ln_meta_get(c->more->meta, key);
 }
 
-/* ---- the queue ---- */
-
-size_t ln_conn_queued_bytes(const ln_conn *c)
-{
-    size_t n = ln_ws_queued(&c->ws) + ln_stream_queued(&c->stream);
-    if (c->more != NULL)
-        n += ln_sendq_bytes(c->more->waiting);
-    return n;
-}
-
-/*
- * May a message of `size` bytes be begun? An empty queue takes any one message, so that a limit
- * below the message limit does not make sending impossible.
- */
-static bool has_room(const ln_conn *c, size_t size)
-{
-    const size_t queued = ln_conn_queued_bytes(c);
-    const size_t max = ln_conn_site(c)->plan->options.queue_max_bytes;
-    return queued == 0 || (queued < max && size <= max - queued);
-}
-
-/* The queue is full: what the policy says. Never 0. */
-static LN_COLD int overflow(ln_conn *c)
-{
-    const ln_site *const site = ln_conn_site(c);
-    ln_counters *const counters = &site->home->counters;
-
-    if (!ln_ws_is_open(&c->ws))
-        return LN_ERR_CLOSED; /* it is closing already, perhaps because of the message before */
-    switch (site->plan->options.overflow) {
-    case LN_OVERFLOW_REFUSE:
-    case LN_OVERFLOW_DROP_OLDEST: /* what could be dropped was */
-        c->flags |= LN_CONN_ABOVE_HIGH;
-        return LN_ERR_WOULD_EXCEED;
-    case LN_OVERFLOW_DROP_NEWEST:
-        ln_count(&counters->dropped, 1);
-        return LN_ERR_DROPPED;
-    case LN_OVERFLOW_CLOSE:
-        break;
-    }
-    ln_count(&counters->overflow_closes, 1);
-    c->error = LN_ERR_WOULD_EXCEED;
-    ln_ws_fail(&c->ws, 1008, "too slow");
-    ln_conn_touch(c);
-    return LN_ERR_CLOSED;
-}
-
-/* Drop-oldest: makes room among what has not been begun. */
-static void drop_oldest(ln_conn *c, size_t size)
-{
-    int kind;
-
-    while (!has_room(c, size) && c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0) {
-        ln_block_unref(ln_sendq_pop(c->more->waiting, &kind));
-        ln_count(&ln_conn_home(c)->counters.dropped, 1);
-    }
-}
-
-/* Drop-oldest: with enough on its way already, a message waits where it can still be dropped. */
-static bool has_to_wait(const ln_conn *c)
-{
-    const ln_ws_options *const o = &ln_conn_site(c)->plan->options;
-
-    return o->overflow == LN_OVERFLOW_DROP_OLDEST &&
-           ((c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0) ||
-            ln_ws_queued(&c->ws) >= o->low_water_bytes);
-}
-
-static int put_waiting(ln_conn *c, ln_block *block, int kind)
-{
-    ln_conn_more *const more = ln_conn_need_more(c);
-
-    if (more == NULL)
-        return LN_ERR_NOMEM;
-    if (more->waiting == NULL)
-        more->waiting = ln_sendq_new(ln_conn_home(c)->alloc);
-    return more->waiting == NULL ? LN_ERR_NOMEM : ln_sendq_push(more->waiting, block, kind);
-}
-
-static int make_room(ln_conn *c, size_t size)
-{
-    if (LN_UNLIKELY(c->phase != LN_CONN_OPEN))
-        return LN_ERR_CLOSED;
-    if (LN_LIKELY(has_room(c, size)))
-        return 0;
-    ln_conn_push(c);
-    if (has_room(c, size))
-        return 0;
-    if (ln_conn_site(c)->plan->options.overflow == LN_OVERFLOW_DROP_OLDEST)
-        drop_oldest(c, size);
-    return has_room(c, size) ? 0 : overflow(c);
-}
+/* ---- sending ---- */
 
 /*
  * The common case, in which no limit, policy or order has to be looked at: nothing but a little
@@ -184,30 +92,17 @@ LN_INLINE int queued(ln_conn *c)
 
     ln_count(&site->home->counters.messages_out, 1);
     ln_conn_touch(c);
-    if (LN_LIKELY(ln_ws_queued(&c->ws) < LN_SITE_PUSH_BYTES && !(c->flags & LN_CONN_ABOVE_HIGH)))
+    const bool is_much = ln_ws_queued(&c->ws) >= LN_SITE_PUSH_BYTES;
+    if (LN_LIKELY(!is_much && !(c->flags & LN_CONN_ABOVE_HIGH) && c->more == NULL))
+        return 0;
+    if (!is_much && !ln_connqueue_is_high(c))
         return 0;
     if (!ln_stream_is_sending(&c->stream))
         ln_conn_push(c);
-    if (ln_conn_queued_bytes(c) <= site->plan->options.high_water_bytes)
+    if (!ln_connqueue_is_high(c))
         return 0;
     c->flags |= LN_CONN_ABOVE_HIGH;
     return 1;
-}
-
-/* ---- sending ---- */
-
-static int send_waiting(ln_conn *c, enum ln_kind kind, ln_span data)
-{
-    const ln_allocator *const alloc = ln_conn_home(c)->alloc;
-
-    ln_block *const block = ln_block_new(alloc, data.size);
-    if (block == NULL)
-        return LN_ERR_NOMEM;
-    if (data.size > 0)
-        memcpy(block->bytes, data.data, data.size);
-    const int rc = put_waiting(c, block, kind);
-    ln_block_unref(block);
-    return rc < 0 ? rc : queued(c);
 }
 
 /* Easily queued. */
@@ -252,37 +147,98 @@ static bool goes_through(const ln_conn *c, ln_span data)
     return data.size >= THROUGH_BYTES && !ln_stream_is_sending(&c->stream) && c->more == NULL;
 }
 
+/* Looks at everything. */
+static int send_message(ln_conn *c, enum ln_kind kind, ln_span data, ln_span name)
+{
+    const uint64_t key = ln_connqueue_key(c, name);
+
+    if (LN_UNLIKELY(c->ws.sending != 0))
+        return LN_ERR_BUSY;
+    int rc = ln_connqueue_make_room(c, data.size, key);
+    if (LN_UNLIKELY(rc < 0))
+        return rc;
+    if (LN_UNLIKELY(ln_connqueue_has_to_wait(c))) {
+        rc = ln_connqueue_put_message(c, kind, data, key);
+        return rc < 0 ? rc : queued(c);
+    }
+    if (LN_UNLIKELY(ln_connqueue_expect(c) < 0))
+        return LN_ERR_NOMEM;
+    rc = goes_through(c, data) ? send_through(c, kind, data) : ln_ws_send(&c->ws, kind, data);
+    if (LN_UNLIKELY(rc < 0))
+        return rc;
+    ln_connqueue_begun(c);
+    return queued(c);
+}
+
 LN_HOT int ln_conn_send(ln_conn *c, enum ln_kind kind, ln_span data)
 {
     if (LN_LIKELY(is_easy(c, data.size) && data.size < THROUGH_BYTES))
         return counted(c, ln_ws_send(&c->ws, kind, data));
-    int rc = make_room(c, data.size);
-    if (LN_UNLIKELY(rc < 0))
-        return rc;
-    if (LN_UNLIKELY(has_to_wait(c)))
-        return send_waiting(c, kind, data);
-    rc = goes_through(c, data) ? send_through(c, kind, data) : ln_ws_send(&c->ws, kind, data);
-    return LN_UNLIKELY(rc < 0) ? rc : queued(c);
+    return send_message(c, kind, data, nameless);
+}
+
+int ln_conn_send_latest(ln_conn *c, ln_span key, enum ln_kind kind, ln_span data)
+{
+    if (c->phase != LN_CONN_OPEN)
+        return LN_ERR_CLOSED;
+    return send_message(c, kind, data, key);
 }
 
 int ln_conn_send_piece(ln_conn *c, enum ln_kind kind, ln_span data, bool is_last)
 {
-    int rc = make_room(c, data.size);
+    const bool is_first = c->ws.sending == 0;
+
+    int rc = is_first ? ln_connqueue_make_room(c, data.size, 0)
+                      : ln_connqueue_make_room_for_piece(c, data.size);
     if (rc < 0)
         return rc;
+    if (is_first && c->more != NULL)
+        ln_conn_refill(c, SIZE_MAX); /* what waits came first */
+    if (ln_connqueue_expect(c) < 0)
+        return LN_ERR_NOMEM;
     rc = ln_ws_send_piece(&c->ws, kind, data, is_last);
-    return rc < 0 ? rc : queued(c);
+    if (rc < 0)
+        return rc;
+    if (is_first)
+        ln_connqueue_begun(c);
+    else
+        ln_connqueue_gone_on(c);
+    return queued(c);
+}
+
+/* As send_message(). */
+static int send_frame(ln_conn *c, ln_block *frame, ln_span name)
+{
+    const uint64_t key = ln_connqueue_key(c, name);
+
+    int rc = ln_connqueue_make_room(c, frame->size, key);
+    if (LN_UNLIKELY(rc < 0))
+        return rc;
+    if (LN_UNLIKELY(ln_connqueue_has_to_wait(c))) {
+        rc = ln_connqueue_put_frame(c, frame, key);
+        return rc < 0 ? rc : queued(c);
+    }
+    if (LN_UNLIKELY(ln_connqueue_expect(c) < 0))
+        return LN_ERR_NOMEM;
+    rc = ln_ws_send_block(&c->ws, frame);
+    if (LN_UNLIKELY(rc < 0))
+        return rc;
+    ln_connqueue_begun(c);
+    return queued(c);
 }
 
 LN_HOT int ln_conn_send_block(ln_conn *c, ln_block *frame)
 {
     if (LN_LIKELY(is_easy(c, frame->size)))
         return counted(c, ln_ws_send_block(&c->ws, frame));
-    int rc = make_room(c, frame->size);
-    if (LN_UNLIKELY(rc < 0))
-        return rc;
-    rc = LN_UNLIKELY(has_to_wait(c)) ? put_waiting(c, frame, 0) : ln_ws_send_block(&c->ws, frame);
-    return LN_UNLIKELY(rc < 0) ? rc : queued(c);
+    return send_frame(c, frame, nameless);
+}
+
+LN_HOT int ln_conn_send_block_latest(ln_conn *c, ln_block *frame, ln_span name)
+{
+    if (LN_LIKELY(is_easy(c, frame->size)))
+        return counted(c, ln_ws_send_block(&c->ws, frame));
+    return send_frame(c, frame, name);
 }
 
 int ln_conn_ping(ln_conn *c, ln_span data)
@@ -307,7 +263,9 @@ int ln_conn_close(ln_conn *c, uint16_t code, ln_span reason)
     const int rc = ln_ws_send_close(&c->ws, code, reason, c->stream.sock.loop->now_ms);
     if (rc < 0)
         return rc;
-    ln_conn_resume(c); /* the peer's close frame has to be seen */
+    if (c->more != NULL)
+        ln_sendq_clear(c->more->waiting); /* behind a fragmented message that does not end */
+    ln_conn_resume(c);                    /* the peer's close frame has to be seen */
     ln_conn_touch(c);
     return 0;
 }

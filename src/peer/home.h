@@ -10,7 +10,9 @@
 #include <linnet/server.h>
 
 #include "base/slots.h"
+#include "budget.h"
 #include "connpage.h"
+#include "laggards.h"
 #include "net/address.h"
 #include "net/log.h"
 #include "net/tls.h"
@@ -35,6 +37,12 @@ typedef struct ln_counters {
     _Atomic uint64_t overflow_closes;
     _Atomic uint64_t queued_bytes;
     _Atomic uint64_t requests;
+    _Atomic uint64_t dropped_newest;
+    _Atomic uint64_t dropped_oldest;
+    _Atomic uint64_t replaced;
+    _Atomic uint64_t queue_refused;
+    _Atomic uint64_t shed_slow;
+    _Atomic uint64_t queued_connections;
 } ln_counters;
 
 /* One writer, so neither of these needs a locked instruction. */
@@ -61,7 +69,7 @@ struct ln_conn_hooks {
     void (*on_gone)(ln_conn *c, void *attachment);
 };
 
-typedef struct ln_home {
+struct ln_home {
     ln_loop *loop;
     ln_server *server; /* NULL: a client's */
     const ln_allocator *alloc;
@@ -75,6 +83,7 @@ typedef struct ln_home {
     ln_zpool *zpool;                /* made on first need */
     ln_buf scratch;                 /* for compressing */
     ln_spare spare;                 /* for large messages */
+    uint64_t seed[2];               /* for keys of messages */
     ln_counters counters;
     uint32_t conn_count; /* that hold memory: also those that are ending */
     uint32_t header_max_bytes;
@@ -83,8 +92,10 @@ typedef struct ln_home {
     uint32_t http_idle_ms;
     uint32_t connections_max; /* of this worker */
     bool is_draining;
-    void (*on_empty)(struct ln_home *home); /* draining, and the last connection is gone */
-} ln_home;
+    void (*on_empty)(ln_home *home); /* draining, and the last connection is gone */
+    ln_laggards laggards;
+    ln_budget_share share; /* a server's */
+};
 
 void ln_home_init(ln_home *home, ln_loop *loop, const ln_allocator *alloc);
 void ln_home_fini(ln_home *home);

@@ -25,6 +25,8 @@ static int settle_options(ln_server_options *o)
         rc = settle("REQUEST_BODY_MAX_BYTES", &o->request_body_max_bytes);
     if (rc == 0)
         rc = settle("HTTP_IDLE_MS", &o->http_idle_ms);
+    if (rc == 0)
+        rc = settle("QUEUE_BUDGET_BYTES", &o->queue_budget_bytes);
     if (o->allocator == NULL)
         o->allocator = &ln_alloc_libc;
     if (o->log_level == 0)
@@ -52,6 +54,7 @@ ln_server *ln_server_create(const ln_server_options *options, const ln_service *
     s->worker_count = settled.workers;
     s->service = service;
     s->service_state = state;
+    ln_budget_init(&s->budget, settled.queue_budget_bytes, settled.workers);
     ln_routes_init(&s->routes, s->alloc);
     ln_lock_init(&s->reload_lock);
     ln_lock_init(&s->jobs_lock);
@@ -318,6 +321,12 @@ static void add_up(ln_server_stats *sum, const ln_counters *c)
         {&sum->overflow_closes_total, &c->overflow_closes},
         {&sum->queued_bytes, &c->queued_bytes},
         {&sum->requests_total, &c->requests},
+        {&sum->dropped_newest_total, &c->dropped_newest},
+        {&sum->dropped_oldest_total, &c->dropped_oldest},
+        {&sum->replaced_total, &c->replaced},
+        {&sum->queue_refused_total, &c->queue_refused},
+        {&sum->shed_slow_total, &c->shed_slow},
+        {&sum->queued_connections, &c->queued_connections},
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(pairs); i++)
         *pairs[i].to += atomic_load_explicit(pairs[i].from, memory_order_relaxed);
@@ -326,8 +335,15 @@ static void add_up(ln_server_stats *sum, const ln_counters *c)
 void ln_server_stats_get(const ln_server *s, ln_server_stats *stats)
 {
     ln_server_stats sum = {.connections = 0};
+    const uint64_t now_ms = ln_loop_clock_ms();
 
-    for (unsigned i = 0; i < s->worker_count; i++)
-        add_up(&sum, &s->workers[i].home.counters);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        const ln_home *const home = &s->workers[i].home;
+        add_up(&sum, &home->counters);
+        const uint64_t since_ms =
+            atomic_load_explicit(&home->laggards.since_ms, memory_order_relaxed);
+        if (since_ms > 0 && now_ms > since_ms && now_ms - since_ms > sum.queue_age_ms)
+            sum.queue_age_ms = now_ms - since_ms;
+    }
     *stats = sum;
 }

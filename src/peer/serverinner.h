@@ -85,6 +85,7 @@ struct ln_server {
     ln_worker *workers;
     unsigned worker_count;
     _Atomic int state;
+    ln_budget budget;
     _Atomic unsigned stops; /* how often ln_server_stop() was called */
     ln_lock reload_lock;
     ln_lock jobs_lock; /* of jobs, while it is made */

@@ -39,6 +39,7 @@ static int settle_options(ln_ws_options *o)
         {"QUEUE_MAX_BYTES", &o->queue_max_bytes},
         {"HIGH_WATER_BYTES", &o->high_water_bytes},
         {"LOW_WATER_BYTES", &o->low_water_bytes},
+        {"QUEUE_MAX_MESSAGES", &o->queue_max_messages},
         {"DEFLATE_MIN_BYTES", &o->deflate_min_bytes},
     };
     const bool is_frame_open = o->frame_max_bytes == 0;
@@ -84,11 +85,16 @@ int ln_plan_init(ln_plan *p, const ln_ws_handlers *handlers, const ln_ws_options
         return LN_ERR_INVALID;
     if (p->options.subprotocols != NULL && !is_token_list(p->options.subprotocols))
         return LN_ERR_INVALID;
-    if ((unsigned)p->options.overflow > LN_OVERFLOW_CLOSE)
+    if ((unsigned)p->options.overflow > LN_OVERFLOW_KEEP_LATEST)
         return LN_ERR_INVALID;
     const int rc = settle_options(&p->options);
     if (rc < 0)
         return rc;
+    p->queue = (ln_queue_options){.overflow = p->options.overflow,
+                                  .max_bytes = p->options.queue_max_bytes,
+                                  .max_messages = p->options.queue_max_messages,
+                                  .high_water_bytes = p->options.high_water_bytes,
+                                  .low_water_bytes = p->options.low_water_bytes};
     const ln_span subprotocols = ln_text(p->options.subprotocols);
     const ln_span origins = ln_text(p->options.origins);
     p->subprotocols = ln_strndup(alloc, subprotocols.data, subprotocols.size);
@@ -97,6 +103,36 @@ int ln_plan_init(ln_plan *p, const ln_ws_handlers *handlers, const ln_ws_options
         return 0;
     ln_plan_fini(p, alloc);
     return LN_ERR_NOMEM;
+}
+
+/* One number of it: the plan's, or that of the row `name`. */
+static int wish_for(const char *name, uint32_t asked, uint32_t *value)
+{
+    return asked == 0 ? 0 : ln_limit_get(ln_limit_find(ln_text(name)), asked, value);
+}
+
+int ln_plan_queue(const ln_plan *p, const ln_queue_options *wish, ln_queue_options *queue)
+{
+    ln_queue_options q = p->queue;
+
+    if ((unsigned)wish->overflow > LN_OVERFLOW_KEEP_LATEST)
+        return LN_ERR_INVALID;
+    if (wish->overflow != LN_OVERFLOW_REFUSE)
+        q.overflow = wish->overflow;
+    if (wish_for("QUEUE_MAX_BYTES", wish->max_bytes, &q.max_bytes) < 0 ||
+        wish_for("QUEUE_MAX_MESSAGES", wish->max_messages, &q.max_messages) < 0 ||
+        wish_for("HIGH_WATER_BYTES", wish->high_water_bytes, &q.high_water_bytes) < 0 ||
+        wish_for("LOW_WATER_BYTES", wish->low_water_bytes, &q.low_water_bytes) < 0)
+        return LN_ERR_INVALID;
+    /* As with an endpoint's: marks that nobody asked for do not contradict what somebody did. */
+    if (wish->high_water_bytes == 0 && q.high_water_bytes > q.max_bytes)
+        q.high_water_bytes = q.max_bytes;
+    if (wish->low_water_bytes == 0 && q.low_water_bytes > q.high_water_bytes)
+        q.low_water_bytes = q.high_water_bytes / 4;
+    if (q.low_water_bytes > q.high_water_bytes || q.high_water_bytes > q.max_bytes)
+        return LN_ERR_INVALID;
+    *queue = q;
+    return 0;
 }
 
 void ln_plan_fini(ln_plan *p, const ln_allocator *alloc)
@@ -108,11 +144,13 @@ void ln_plan_fini(ln_plan *p, const ln_allocator *alloc)
 
 /* ---- on one loop ---- */
 
-/* See site.h. A frame's head counts, too; with drop-oldest what is above low water has to wait. */
-static size_t easy_bytes(const ln_ws_options *o)
+/* See site.h. A frame's head counts, too; what may still be dropped waits above low water; and where
+ * messages are counted, none is easy. */
+static size_t easy_bytes(const ln_queue_options *q)
 {
-    const size_t most =
-        o->overflow == LN_OVERFLOW_DROP_OLDEST ? o->low_water_bytes : o->queue_max_bytes;
+    if (q->max_messages > 0)
+        return 0;
+    const size_t most = ln_queue_waits(q) ? q->low_water_bytes : q->max_bytes;
     const size_t near = ln_min_size(most, LN_SITE_PUSH_BYTES);
     return near > LN_FRAME_HEAD_MAX ? near - LN_FRAME_HEAD_MAX : 0;
 }
@@ -125,7 +163,7 @@ void ln_site_init(ln_site *site, ln_home *home, const ln_plan *plan, ln_ws_role 
     *site = (ln_site){
         .home = home,
         .plan = plan,
-        .easy_bytes = easy_bytes(o),
+        .easy_bytes = easy_bytes(&plan->queue),
         .config = {.role = role,
                    .is_streaming = plan->handlers.on_chunk != NULL,
                    .trusts_text = o->trust_text,

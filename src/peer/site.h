@@ -20,16 +20,27 @@ enum {
 /* An endpoint's fixed part, shared by all workers. */
 typedef struct ln_plan {
     ln_ws_handlers handlers;
-    ln_ws_options options; /* checked, defaults filled in */
-    char *subprotocols;    /* owned; "" if none */
-    char *origins;         /* owned; "" = same origin */
+    ln_ws_options options;  /* checked, defaults filled in */
+    ln_queue_options queue; /* of them: what a connection may have otherwise */
+    char *subprotocols;     /* owned; "" if none */
+    char *origins;          /* owned; "" = same origin */
 } ln_plan;
 
 /* Checks and copies. LN_ERR_INVALID: a limit out of range, both on_message and on_chunk, a
  * subprotocol that is no token. */
 LN_NODISCARD int ln_plan_init(ln_plan *p, const ln_ws_handlers *handlers,
                               const ln_ws_options *options, const ln_allocator *alloc);
+/* The queue of a connection that asks for `wish`, with what is 0 as the plan has it.
+ * LN_ERR_INVALID. */
+LN_NODISCARD int ln_plan_queue(const ln_plan *p, const ln_queue_options *wish,
+                               ln_queue_options *queue);
 void ln_plan_fini(ln_plan *p, const ln_allocator *alloc);
+
+/* Its policy chooses among messages that have not begun: they wait in a sendq. */
+LN_INLINE bool ln_queue_waits(const ln_queue_options *q)
+{
+    return q->overflow == LN_OVERFLOW_DROP_OLDEST || q->overflow == LN_OVERFLOW_KEEP_LATEST;
+}
 
 typedef struct ln_site {
     ln_ws_config config;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "wsconn.h"
 
+#include "connqueue.h"
 #include "exchange.h"
 #include "meta.h"
-#include "sendq.h"
 
 /* ---- life ---- */
 
@@ -60,7 +60,7 @@ static void free_more(ln_conn *c, const ln_allocator *alloc)
         more->on_free(c, more->owner);
     ln_buf_fini(&more->stash);
     ln_meta_free(more->meta, alloc);
-    ln_sendq_free(more->waiting, alloc);
+    ln_sendq_free(more->waiting);
     ln_free(alloc, more);
 }
 
@@ -75,7 +75,7 @@ void ln_conn_free(ln_conn *c)
         /* an answer, or a client's request, that was not taken */
         ln_chain_fini(&c->ws.out, &home->loop->pool);
     }
-    ln_uncount(&home->counters.queued_bytes, c->accounted_bytes);
+    ln_connqueue_account(c, 0);
     ln_ws_fini(&c->ws);
     free_more(c, home->alloc);
     give(home, c);
@@ -144,6 +144,8 @@ static void announce_close(ln_conn *c, const ln_ws_event *event)
                                 .is_clean = event->is_clean,
                                 .error = c->error};
     c->phase = LN_CONN_ENDING;
+    if (c->more != NULL)
+        ln_sendq_clear(c->more->waiting); /* it cannot begin any more */
     if (home->slots != NULL)
         ln_slots_retire(home->slots, c->id & LN_CONN_NAME_MASK);
     count_close(home, c);
@@ -194,6 +196,29 @@ void ln_conn_drop(ln_conn *c, int error)
     ln_conn_touch(c);
 }
 
+void ln_conn_shed(ln_conn *c)
+{
+    /* The system may hold the spans of a send; TLS has copied what it has taken. */
+    const size_t lent =
+        c->stream.tls == NULL && ln_stream_is_sending(&c->stream) ? LN_SOCK_SPANS_MAX : 0;
+
+    if (c->phase == LN_CONN_GONE || (c->flags & LN_CONN_SKIPS_FLUSH))
+        return;
+    if (c->phase == LN_CONN_OPEN && ln_ws_is_open(&c->ws)) {
+        ln_count(&ln_conn_home(c)->counters.shed_slow, 1);
+        c->error = LN_ERR_WOULD_EXCEED;
+        if (c->more != NULL)
+            ln_sendq_clear(c->more->waiting);
+        ln_ws_shed(&c->ws, lent, 1013, "overloaded");
+        if (ln_conn_queued_bytes(c) > LN_CONN_SHED_KEEPS_BYTES)
+            c->flags |= LN_CONN_SKIPS_FLUSH;
+        ln_conn_touch(c);
+    } else {
+        ln_conn_drop(c, LN_ERR_WOULD_EXCEED);
+    }
+    ln_connqueue_account(c, ln_conn_queued_bytes(c));
+}
+
 void ln_conn_finish(ln_conn *c)
 {
     LN_ASSERT(c->phase == LN_CONN_HTTP && c->of.http != NULL);
@@ -206,36 +231,6 @@ void ln_conn_finish(ln_conn *c)
 }
 
 /* ---- output ---- */
-
-/* `queued` bytes wait in this connection's queue: tells the home's counter. */
-static void account(ln_conn *c, ln_home *home, size_t queued)
-{
-    const uint32_t now = queued > UINT32_MAX ? UINT32_MAX : (uint32_t)queued;
-
-    if (LN_LIKELY(now == c->accounted_bytes))
-        return;
-    ln_uncount(&home->counters.queued_bytes, c->accounted_bytes);
-    ln_count(&home->counters.queued_bytes, now);
-    c->accounted_bytes = now;
-}
-
-void ln_conn_refill(ln_conn *c, size_t below_bytes)
-{
-    ln_sendq *const waiting = c->more->waiting;
-    int kind;
-
-    while (ln_sendq_bytes(waiting) > 0 && ln_ws_is_open(&c->ws) &&
-           /* low water may be 0 */
-           (ln_ws_queued(&c->ws) == 0 || ln_ws_queued(&c->ws) < below_bytes)) {
-        ln_block *const b = ln_sendq_pop(waiting, &kind);
-        const int rc = kind == 0
-                           ? ln_ws_send_block(&c->ws, b)
-                           : ln_ws_send(&c->ws, (enum ln_kind)kind, (ln_span){b->bytes, b->size});
-        if (rc < 0)
-            ln_count(&ln_conn_home(c)->counters.dropped, 1);
-        ln_block_unref(b);
-    }
-}
 
 /* Is nobody waiting for the end of a send of `k` spans, which is all there is to send? */
 static bool may_be_quiet(const ln_conn *c, int k)
@@ -253,8 +248,8 @@ LN_HOT void ln_conn_push(ln_conn *c)
     while (!ln_stream_is_sending(&c->stream)) {
         /* Each time: when the system takes everything at once, nothing else would ask for what
          * waits. */
-        if (LN_UNLIKELY(c->more != NULL && ln_sendq_bytes(c->more->waiting) > 0))
-            ln_conn_refill(c, ln_conn_site(c)->plan->options.low_water_bytes);
+        if (LN_UNLIKELY(c->more != NULL && ln_sendq_waiting(c->more->waiting) > 0))
+            ln_conn_refill(c, ln_connqueue_of(c)->low_water_bytes);
         const int k = ln_chain_peek(&c->ws.out, spans, LN_SOCK_SPANS_MAX);
         if (k == 0)
             break;
@@ -267,7 +262,7 @@ LN_HOT void ln_conn_push(ln_conn *c)
         ln_count(&home->counters.bytes_out, n);
     }
     /* What left quietly is as good as gone, and may be told to be so only with the next event. */
-    account(c, home, is_quiet ? 0 : ln_conn_queued_bytes(c));
+    ln_connqueue_account(c, is_quiet ? 0 : ln_conn_queued_bytes(c));
 }
 
 void ln_conn_sent(ln_conn *c, size_t n)
@@ -276,14 +271,17 @@ void ln_conn_sent(ln_conn *c, size_t n)
         ln_ws_sent(&c->ws, n);
     else
         ln_chain_drop(&c->ws.out, &ln_conn_home(c)->loop->pool, n);
+    if (LN_UNLIKELY(c->more != NULL && c->more->waiting != NULL))
+        ln_sendq_sent(c->more->waiting, n);
+    if (LN_UNLIKELY(c->laggard != 0) && n > 0)
+        ln_laggards_moved(&ln_conn_home(c)->laggards, c->laggard, c->stream.sock.loop->now_ms);
 }
 
 static void check_low_water(ln_conn *c)
 {
-    const ln_site *const site = ln_conn_site(c);
-    const ln_ws_handlers *const h = &site->plan->handlers;
+    const ln_ws_handlers *const h = &ln_conn_site(c)->plan->handlers;
 
-    if (ln_conn_queued_bytes(c) > site->plan->options.low_water_bytes || !ln_ws_is_open(&c->ws))
+    if (!ln_connqueue_is_low(c) || !ln_ws_is_open(&c->ws))
         return;
     c->flags &= (uint8_t)~LN_CONN_ABOVE_HIGH;
     if (h->on_drain != NULL)

@@ -31,7 +31,9 @@ typedef struct ln_conn_more ln_conn_more;
 
 enum {
     /* After an HTTP answer that ends the connection: for the peer to take it and to leave. */
-    LN_CONN_LINGER_MS = 5000
+    LN_CONN_LINGER_MS = 5000,
+    /* What a connection that is shed may keep, for its close frame to come behind it. */
+    LN_CONN_SHED_KEEPS_BYTES = 131072
 };
 
 enum { LN_CONN_HTTP, LN_CONN_OPEN, LN_CONN_ENDING, LN_CONN_GONE };
@@ -59,7 +61,7 @@ struct ln_conn {
     } of;
     ln_conn_more *more; /* what few connections have */
     uint64_t id;
-    uint32_t accounted_bytes; /* of the queue, in the home's counter */
+    uint32_t laggard; /* in home->laggards, while output waits; 0 = none does */
     uint8_t phase;
     uint8_t flags;
     int8_t error; /* enum ln_err for ln_close_info, or 0 */
@@ -70,7 +72,9 @@ struct ln_conn_more {
     ln_span subprotocol; /* in the endpoint's memory */
     ln_buf stash;        /* received while paused, not yet fed */
     struct ln_meta *meta;
-    struct ln_sendq *waiting;                 /* drop-oldest: messages that may still be dropped */
+    struct ln_sendq *waiting; /* messages one by one, where that is needed */
+    ln_queue_options queue;   /* ln_conn_set_queue() */
+    bool has_queue;
     void (*on_free)(ln_conn *c, void *owner); /* a client is told when the memory goes */
     void *owner;
 };
@@ -114,6 +118,12 @@ void ln_conn_upgrade(ln_conn *c, ln_site *site, ln_deflate *deflate, const ln_re
 /* HTTP phase: the exchange is finished with; flush its output, then end. */
 void ln_conn_finish(ln_conn *c);
 
+/*
+ * Its queue has to go, now: what is not under way is let go of, and the close frame (1013) goes behind
+ * the rest if that is little; else, or if it was closing already, it is reset. Calls no handler.
+ */
+void ln_conn_shed(ln_conn *c);
+
 /* Ends without a goodbye, from any phase; on_close, if owed, comes at the end of the turn and
  * reports `error`. */
 void ln_conn_drop(ln_conn *c, int error);
@@ -131,8 +141,8 @@ void ln_conn_settle(ln_conn *c);
 /* Gives the stream what it takes. */
 void ln_conn_push(ln_conn *c);
 
-/* Drop-oldest: moves messages that wait into the machine while it has less than `below_bytes` to
- * do. */
+/* Moves messages that wait into the machine while it has less than `below_bytes` to do. For a
+ * connection with `more`. */
 void ln_conn_refill(ln_conn *c, size_t below_bytes);
 
 /* `n` bytes of the output are gone. */
@@ -147,9 +157,12 @@ LN_INLINE void ln_conn_touch(ln_conn *c)
     ln_stream_cork(&c->stream);
 }
 
-/* Queues a shared frame (or, from a client, its payload), by the connection's overflow policy. As
- * ln_conn_send(). */
+/*
+ * Queues a shared frame, by the connection's overflow policy; as ln_conn_send(), or, with the name of
+ * what it is the latest of (a topic's), as ln_conn_send_latest().
+ */
 int ln_conn_send_block(ln_conn *c, ln_block *frame);
+int ln_conn_send_block_latest(ln_conn *c, ln_block *frame, ln_span name);
 
 /* The slot for the floors above. */
 void *ln_conn_attachment(const ln_conn *c);

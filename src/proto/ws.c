@@ -181,6 +181,13 @@ void ln_ws_fail(ln_ws *m, uint16_t code, const char *reason)
     ln_ws_enter_closed(m, code, 0);
 }
 
+void ln_ws_shed(ln_ws *m, size_t kept, uint16_t code, const char *reason)
+{
+    LN_ASSERT(m->state == WS_OPEN);
+    ln_chain_cut(&m->out, m->config->pool, kept);
+    ln_ws_fail(m, code, reason);
+}
+
 uint16_t ln_ws_fault(const ln_ws *m, const char **reason)
 {
     if (m->fault == 0)

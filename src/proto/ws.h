@@ -228,6 +228,12 @@ void ln_ws_abort(ln_ws *m);
  * unclean. */
 void ln_ws_fail(ln_ws *m, uint16_t code, const char *reason);
 
+/*
+ * The same for one whose output has to go: lets go of it, but for the first `kept` segments of the
+ * chain, which the transport may be sending, and for the rest of a frame that begins there.
+ */
+void ln_ws_shed(ln_ws *m, size_t kept, uint16_t code, const char *reason);
+
 /* A sticky violation: its close code, 0 if none; *reason is a static sentence. */
 uint16_t ln_ws_fault(const ln_ws *m, const char **reason);
 

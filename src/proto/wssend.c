@@ -210,6 +210,7 @@ int ln_ws_send_end(ln_ws *m, ln_span head, ln_span data, size_t n)
         rc = ln_chain_append(&copy, m->config->pool, (const uint8_t *)data.data + at, size);
     }
     if (rc == 0) {
+        ln_chain_mark_whole(&copy, n == 0);
         ln_chain_splice(&m->out, &copy);
         return 0;
     }

@@ -135,7 +135,7 @@ static void contradictions_are_errors(void **state)
                      LN_ERR_INVALID);
     assert_int_equal(settle((ln_ws_options){.queue_max_bytes = 100, .low_water_bytes = 101}, &o),
                      LN_ERR_INVALID);
-    assert_int_equal(settle((ln_ws_options){.overflow = (enum ln_overflow)4}, &o), LN_ERR_INVALID);
+    assert_int_equal(settle((ln_ws_options){.overflow = (enum ln_overflow)5}, &o), LN_ERR_INVALID);
     assert_int_equal(settle((ln_ws_options){.subprotocols = "a b"}, &o), LN_ERR_INVALID);
     assert_int_equal(settle((ln_ws_options){.subprotocols = "a,,b"}, &o), LN_ERR_INVALID);
     assert_int_equal(settle((ln_ws_options){.subprotocols = " a , b"}, &o), 0);
