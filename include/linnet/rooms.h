@@ -97,6 +97,12 @@ typedef struct ln_rooms_policy {
     size_t password_count;
 } ln_rooms_policy;
 
+/* What may wait for a member of certain rooms, instead of what `ws` says. */
+typedef struct ln_rooms_queue {
+    const char *pattern; /* a room, or a filter (linnet/topic.h) of rooms */
+    ln_queue_options queue;
+} ln_rooms_queue;
+
 /* 0 = the default (doc/limits.md), LN_OFF = none where that is allowed. */
 typedef struct ln_rooms_options {
     const char *default_room; /* where a client without ?room= goes; NULL = "default" */
@@ -120,6 +126,8 @@ typedef struct ln_rooms_options {
     uint32_t joins_per_second; /* of all; a burst of twice that; 503 */
     ln_rooms_rate connection_rate, address_rate, user_rate;
     enum ln_rooms_excess excess;
+    const ln_rooms_queue *queues; /* the first whose pattern matches decides */
+    size_t queue_count;
 
     /* At least LN_ROOMS_SECRET_MIN_BYTES, and none of policy.auth's: opens POST
      * ADMIN/broadcast[?room=] and GET ADMIN/metrics. Empty = there are none of these. */
@@ -138,9 +146,9 @@ typedef struct ln_rooms_options {
 
 /*
  * Serves rooms at `path`. Everything is copied; NULL options = all defaults. Before the server
- * runs. LN_ERR_INVALID (path, default room, a limit, a password's room or hash, a token required
- * that nothing could verify, the administrators' secret), LN_ERR_EXISTS, LN_ERR_STATE,
- * LN_ERR_LIMIT, LN_ERR_NOMEM.
+ * runs. LN_ERR_INVALID (path, default room, a limit, a queue's pattern, a password's room or hash, a
+ * token required that nothing could verify, the administrators' secret), LN_ERR_EXISTS,
+ * LN_ERR_STATE, LN_ERR_LIMIT, LN_ERR_NOMEM.
  */
 LN_API int ln_rooms_mount(ln_server *server, const char *path, const ln_rooms_options *options);
 
