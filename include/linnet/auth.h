@@ -162,6 +162,10 @@ enum { LN_PASSWORD_HASH_SIZE = 128 }; /* with its NUL */
  */
 LN_API int ln_password_hash(ln_span password, char hash[LN_PASSWORD_HASH_SIZE]);
 
+/* Whether `hash` is one, ours or "ROUNDS$SALT$KEY" (PBKDF2-HMAC-SHA512), and asks for no more work
+ * than is allowed (doc/limits.md): for whoever reads a configuration. Fast. Any thread. */
+LN_API bool ln_password_is_hash(ln_span hash);
+
 #ifdef __cplusplus
 }
 #endif

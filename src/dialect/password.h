@@ -24,9 +24,6 @@ enum {
     LN_PASSWORD_ROUNDS_MAX = 2000000 /* likewise: a second */
 };
 
-/* Whether `hash` is one, and within the bounds: for whoever reads a configuration. Fast. */
-bool ln_password_is_hash(ln_span hash);
-
 /*
  * 0: it is the password. LN_ERR_POLICY: it is not, or is longer than any can be; LN_ERR_INVALID: no
  * hash; LN_ERR_NOMEM. The comparison takes as long for the first byte as for the last.
