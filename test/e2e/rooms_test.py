@@ -518,6 +518,16 @@ def who_comes_again_takes_no_second_place():
         same("every place was given back", s.settle(members=0)["rooms"], 0)
 
 
+def running_threads(pid):
+    """How many of its threads work, or would if there were processors."""
+    states = []
+    for thread in os.listdir("/proc/%d/task" % pid):
+        with contextlib.suppress(OSError), open("/proc/%d/task/%s/stat" % (pid, thread)) as file:
+            states.append(file.read().rsplit(")", 1)[1].split()[0])
+    time.sleep(0.01)
+    return states.count("R")
+
+
 @test
 def passwords_are_limited_for_an_address_and_for_all():
     path("passwords", "locked:" + pbkdf2(PASSWORD, 2000000, 64) + "\n")  # a second each
@@ -530,6 +540,11 @@ def passwords_are_limited_for_an_address_and_for_all():
                        "".join("%s: %s\r\n" % field for field in FIELDS.items()) + "\r\n").encode())
             sockets.append(c)
             return c
+
+        def answers(clients):
+            """Statuses of those who have one at once; the others wait for their hash."""
+            time.sleep(0.3)
+            return [c.recv(4096).decode().split()[1] for c in clients if select.select([c], [], [], 0)[0]]
 
         for number in range(15):
             try_one("127.0.2.1", "w%d" % number)
@@ -546,13 +561,23 @@ def passwords_are_limited_for_an_address_and_for_all():
         true("more than 64 at a time: %d" % len(refused), 20 <= len(refused) <= 30)
         for head in refused:
             true("it says why and when: " + head, "WEBSOCKET_BUSY" in head and "Retry-After: 1\r\n" in head)
+        hashing = max(running_threads(s.process.pid) for _ in range(50))
+        true("of the server's threads %d work" % hashing, 1 <= hashing <= 3)  # two hash; and its worker
         begin = time.monotonic()
         same("others come in meanwhile", handshake(s, "?room=open"), ENTERED)
         true("at once", time.monotonic() - begin < 1)
-        for c in sockets:  # whoever goes meanwhile is forgotten
-            c.close()
         found = s.metrics()
         true("they are counted", found["attempts_limited_total"] == 5 and found["busy_total"] == len(refused))
+        begin = time.monotonic()
+        statuses = answers([try_one("127.0.2.2", "w") for _ in range(11)])  # there is no room for most, but each is an attempt
+        took = time.monotonic() - begin
+        true("ten at once, two a second: %s" % statuses, 1 - 2 * took <= statuses.count("429") <= 1)
+        time.sleep(1)
+        statuses = answers([try_one("127.0.2.2", "w") for _ in range(20)])
+        took = time.monotonic() - begin
+        true("two a second: %s after %.2f s" % (statuses, took), 20 - 2 * took - 1 <= statuses.count("429") <= 18)
+        for c in sockets:  # whoever goes meanwhile is forgotten
+            c.close()
 
 
 # ------------------------------------------------------------------------------------------------ messages
@@ -1066,6 +1091,23 @@ def rules_are_explained():
                                 (("explain", "--rules", path("rules"), "--token", "x", "--auth-secret-file", path("secret"), "publish", "x"), 1, "malformed"),
                                 (("frobnicate",), 2, "one word too many"), ((), 2, "explain")):
         true("%s says %s" % (words, reason), reason in linnet("rules", *words, code=code))
+
+
+@test
+def files_of_the_program_are_bounded():
+    line = "r%05d:" + pbkdf2(PASSWORD, 10000, 32) + "\n"
+    fits = path("many", "".join(line % number for number in range(65536)))
+    with Server("--room-passwords", fits) as s:
+        same("the last of them", handshake(s, "?room=r65535"), BAD_PASSWORD)
+    for name, text, reason in (("more", line % 70000, "too many passwords"), ("nul", "a\0b", "no text")):
+        with open(fits) as file:
+            path(name, (file.read() if name == "more" else "") + text)
+        said = linnet("serve", "--listen", "127.0.0.1:0", "--room-passwords", path(name), code=1)
+        true("it says so: " + said, reason in said)
+    with open(path("large"), "w") as file:
+        file.truncate((32 << 20) + 1)
+    said = linnet("serve", "--listen", "127.0.0.1:0", "--room-passwords", path("large"), code=1)
+    true("it says so: " + said, "limit" in said)
 
 
 @test
