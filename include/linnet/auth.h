@@ -153,6 +153,19 @@ typedef struct ln_auth_token {
 LN_API int ln_auth_sign(const ln_auth_token *token, char text[LN_AUTH_TOKEN_MAX_BYTES + 1],
                         char why[LN_AUTH_WHY_SIZE]);
 
+enum { LN_PASSWORD_HASH_SIZE = 128 }; /* with its NUL */
+
+/*
+ * A new hash (scrypt) of a room's `password` under a new salt, for linnet/rooms.h to keep. Its
+ * length. A tenth of a second and 32 MiB: not for a loop's thread. Any thread. LN_ERR_INVALID:
+ * empty, or more than 4096 bytes; LN_ERR_NOMEM.
+ */
+LN_API int ln_password_hash(ln_span password, char hash[LN_PASSWORD_HASH_SIZE]);
+
+/* Whether `hash` is one, ours or "ROUNDS$SALT$KEY" (PBKDF2-HMAC-SHA512), and asks for no more work
+ * than is allowed (doc/limits.md): for whoever reads a configuration. Fast. Any thread. */
+LN_API bool ln_password_is_hash(ln_span hash);
+
 #ifdef __cplusplus
 }
 #endif

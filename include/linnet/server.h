@@ -149,6 +149,7 @@ typedef struct ln_server_stats {
     uint64_t shed_slow_total;     /* connections closed for the sake of queue_budget_bytes */
     uint64_t queued_connections;  /* for which something waits now */
     uint64_t queue_age_ms;        /* the longest that one of them has waited and nothing left */
+    uint64_t malformed_total; /* upgrades refused for their form: key, version, method, fields */
 } ln_server_stats;
 
 /* Fills *stats. Any thread; the numbers are a moment's, not a transaction's. */

@@ -57,7 +57,7 @@ static bool is_option(const ln_option *table, const char *word)
 
 /* How the option was written, for messages: "--wait" or "-w". */
 typedef struct label {
-    char text[64];
+    char text[96];
 } label;
 
 static label name_of(const ln_option *o, char letter)

@@ -2,7 +2,6 @@
 #include "routes.h"
 
 #include <linnet/command.h>
-#include <linnet/rooms.h>
 
 #include "base/limits.h"
 #include "base/text.h"
@@ -93,17 +92,26 @@ static int mount_chat(ln_server *server, const ln_ws_options *common, ln_chat *c
     return ln_chat_mount(chat, server, "/ws", &ws);
 }
 
-int ln_routes_mount(ln_server *server, const ln_ws_options *common, ln_chat *chat)
+static int mount_rooms(ln_server *server, const ln_routes_options *o)
 {
-    const ln_rooms_options rooms = {.presence = true, .ws = common};
+    ln_ws_options ws = *o->ws;
+    ln_rooms_options rooms = *o->rooms;
+
+    ws.overflow = o->overflow;
+    rooms.ws = &ws;
+    return ln_rooms_mount(server, LN_ROUTES_ROOMS, &rooms);
+}
+
+int ln_routes_mount(ln_server *server, const ln_routes_options *options)
+{
     int rc = ln_server_http(server, "/health", on_health, NULL);
     if (rc == 0)
         rc = ln_server_http(server, "/ready", on_ready, NULL);
     if (rc == 0)
-        rc = mount_echo(server, common);
+        rc = mount_echo(server, options->ws);
     if (rc == 0)
-        rc = ln_rooms_mount(server, "/rooms", &rooms);
+        rc = mount_rooms(server, options);
     if (rc == 0)
-        rc = mount_chat(server, common, chat);
+        rc = mount_chat(server, options->ws, options->chat);
     return rc;
 }

@@ -9,185 +9,34 @@
  */
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include <linnet/server.h>
 
 #include "base/limits.h"
+#include "base/text.h"
+#include "keyring.h"
 #include "routes.h"
 #include "secret.h"
 #include "verb.h"
 
-#define DEFAULT_ADDRESS "127.0.0.1:8080"
-
 enum {
-    WORKERS_AUTO_MAX = 64 /* what a large machine gets unasked */
-};
-
-typedef struct settings {
-    ln_option_list listen;
-    ln_option_list listen_tls;
-    char *tls_cert, *tls_key, *tls_pkcs12, *tls_passphrase_file, *tls_client_ca;
-    char *files;
-    char *origins;
-    uint32_t workers; /* 0 = one for each processor */
-    uint32_t io;
-    uint32_t log_level; /* from 0: ln_log_level - 1 */
-    uint32_t connections_max;
-    uint32_t message_max_bytes;
-    uint32_t queue_max_bytes;
-    uint32_t ping_interval_ms;
-    uint32_t pong_wait_ms;
-    uint32_t idle_ms;
-    uint32_t drain_ms;
-} settings;
-
-#define AT(member) offsetof(settings, member)
-
-static const ln_option options[] = {
-    {.name = "listen",
-     .letter = 'l',
-     .type = LN_OPTION_LIST,
-     .offset = AT(listen),
-     .value = "ADDR",
-     .help = "serves HTTP and ws at HOST:PORT, :PORT (all addresses), [V6]:PORT or unix:PATH; "
-             "without any, at " DEFAULT_ADDRESS},
-    {.name = "static",
-     .type = LN_OPTION_TEXT,
-     .offset = AT(files),
-     .value = "DIR",
-     .help = "serves the files below this folder at /"},
-    {.name = "origins",
-     .type = LN_OPTION_TEXT,
-     .offset = AT(origins),
-     .value = "LIST",
-     .help = "pages that may connect, comma separated, as https://example.org; * = all; without "
-             "it, only "
-             "pages of the same origin"},
-    {.name = "workers",
-     .letter = 'w',
-     .type = LN_OPTION_NUMBER,
-     .offset = AT(workers),
-     .value = "N",
-     .help = "threads that serve; without it, one for each processor",
-     .min = 1,
-     .max = LN_MAX_WORKERS},
-    {.name = "io",
-     .type = LN_OPTION_CHOICE,
-     .offset = AT(io),
-     .value = "auto|epoll|uring",
-     .help = "how to talk to the kernel"},
-    {.name = "log-level",
-     .type = LN_OPTION_CHOICE,
-     .offset = AT(log_level),
-     .value = "error|warn|info|debug",
-     .help = "what to log"},
-    {.help = "TLS"},
-    {.name = "listen-tls",
-     .type = LN_OPTION_LIST,
-     .offset = AT(listen_tls),
-     .value = "ADDR",
-     .help = "serves HTTPS and wss there; needs a certificate"},
-    {.name = "tls-cert",
-     .type = LN_OPTION_TEXT,
-     .offset = AT(tls_cert),
-     .value = "FILE",
-     .help = "PEM certificate, followed by its intermediates"},
-    {.name = "tls-key",
-     .type = LN_OPTION_TEXT,
-     .offset = AT(tls_key),
-     .value = "FILE",
-     .help = "PEM key; without it, taken from the certificate's file"},
-    {.name = "tls-pkcs12",
-     .type = LN_OPTION_TEXT,
-     .offset = AT(tls_pkcs12),
-     .value = "FILE",
-     .help = "certificate and key in one PKCS#12 file instead"},
-    {.name = "tls-passphrase-file",
-     .type = LN_OPTION_TEXT,
-     .offset = AT(tls_passphrase_file),
-     .value = "FILE",
-     .help = "its first line opens the key"},
-    {.name = "tls-client-ca",
-     .type = LN_OPTION_TEXT,
-     .offset = AT(tls_client_ca),
-     .value = "FILE",
-     .help = "asks clients for a certificate signed by one of these"},
-    {.help = "Limits"},
-    {.name = "max-connections",
-     .type = LN_OPTION_NUMBER,
-     .offset = AT(connections_max),
-     .value = "N",
-     .help = "WebSocket connections at a time; more are answered with 503",
-     .min = LN_MIN_CONNECTIONS_MAX,
-     .max = LN_MAX_CONNECTIONS_MAX},
-    {.name = "max-message",
-     .type = LN_OPTION_SIZE,
-     .offset = AT(message_max_bytes),
-     .value = "SIZE",
-     .help = "largest message accepted (/echo has its own limit, 64MiB)",
-     .min = LN_MIN_FRAME_MAX_BYTES,
-     .max = LN_MAX_MESSAGE_MAX_BYTES},
-    {.name = "max-queue",
-     .type = LN_OPTION_SIZE,
-     .offset = AT(queue_max_bytes),
-     .value = "SIZE",
-     .help =
-         "what may wait to be sent to one client of a room; what does not fit is dropped for it",
-     .min = LN_MIN_QUEUE_MAX_BYTES,
-     .max = LN_MAX_QUEUE_MAX_BYTES},
-    {.name = "ping-interval",
-     .can_be_off = true,
-     .type = LN_OPTION_DURATION,
-     .offset = AT(ping_interval_ms),
-     .value = "TIME",
-     .help = "silence after which a client is pinged, or off",
-     .min = 1,
-     .max = LN_MAX_PING_INTERVAL_MS},
-    {.name = "pong-wait",
-     .type = LN_OPTION_DURATION,
-     .offset = AT(pong_wait_ms),
-     .value = "TIME",
-     .help = "silence after the ping that means it is gone",
-     .min = 1,
-     .max = LN_MAX_PONG_WAIT_MS},
-    {.name = "idle",
-     .can_be_off = true,
-     .type = LN_OPTION_DURATION,
-     .offset = AT(idle_ms),
-     .value = "TIME",
-     .help = "without a message a client is sent away after this, or off",
-     .min = 1,
-     .max = LN_MAX_IDLE_MS},
-    {.name = "drain",
-     .type = LN_OPTION_DURATION,
-     .offset = AT(drain_ms),
-     .value = "TIME",
-     .help = "how long clients may take to say goodbye when the server ends",
-     .min = LN_MIN_DRAIN_MS,
-     .max = LN_MAX_DRAIN_MS},
-    {0},
-};
-
-static const settings defaults = {
-    .log_level = LN_LOG_INFO - 1,
-    .connections_max = LN_DEFAULT_CONNECTIONS_MAX,
-    .message_max_bytes = LN_DEFAULT_MESSAGE_MAX_BYTES,
-    .queue_max_bytes = LN_DEFAULT_QUEUE_MAX_BYTES,
-    .ping_interval_ms = LN_DEFAULT_PING_INTERVAL_MS,
-    .pong_wait_ms = LN_DEFAULT_PONG_WAIT_MS,
-    .idle_ms = LN_DEFAULT_IDLE_MS,
-    .drain_ms = LN_DEFAULT_DRAIN_MS,
+    WORKERS_AUTO_MAX = 64, /* what a large machine gets unasked */
+    /* twice what an administrator may send, so that who sends more is told in the dialect's words */
+    BODY_MAX_BYTES = 2 * LN_DEFAULT_ROOMS_BROADCAST_MAX_BYTES
 };
 
 typedef struct service {
-    settings set;
+    ln_serve_settings set;
+    const char *auth_secret; /* of the environment; NULL = none */
     ln_server *server;
     ln_chat *chat;
     unsigned workers;
     ln_ws_options ws; /* of endpoints without limits of their own */
     char passphrase[LN_SECRET_SIZE];
+    char admin_secret[LN_SECRET_SIZE];
     ln_tls_identity identity;
     int failure; /* of the start of worker 0 */
 } service;
@@ -202,7 +51,7 @@ static void complain(const char *what, const char *about, int err)
 
 static int listen_plain(const service *s)
 {
-    static char address[] = DEFAULT_ADDRESS;
+    static char address[] = LN_SERVE_ADDRESS;
     const ln_option_list fallback = {.items = {address}, .count = 1};
     const bool is_silent = s->set.listen.count == 0 && s->set.listen_tls.count == 0;
     const ln_option_list *list = is_silent ? &fallback : &s->set.listen;
@@ -267,7 +116,7 @@ static void announce_all(const service *s, const ln_loop *loop)
     const char *io = strcmp(ln_loop_backend(loop), "uring") == 0 ? "io_uring" : "epoll";
     unsigned index = 0;
     if (s->set.listen.count == 0 && s->set.listen_tls.count == 0)
-        announce(s, "http", DEFAULT_ADDRESS, index++, io);
+        announce(s, "http", LN_SERVE_ADDRESS, index++, io);
     for (unsigned i = 0; i < s->set.listen.count; i++)
         announce(s, "http", s->set.listen.items[i], index++, io);
     for (unsigned i = 0; i < s->set.listen_tls.count; i++)
@@ -277,13 +126,48 @@ static void announce_all(const service *s, const ln_loop *loop)
 /* ------------------------------------------------------------------------------------------------
  * life */
 
+/* What was asked for and makes it easier to break in. */
+static void warn(const ln_serve_settings *set)
+{
+    const struct {
+        bool is_so;
+        const char *sentence;
+    } weak[] = {
+        {set->query_token, "--query-token: tokens in addresses end up in the logs of others"},
+        {set->anonymous, "--anonymous: whoever has no token comes in all the same"},
+        {set->origins != NULL && strchr(set->origins, '*') != NULL,
+         "--origins *: any page may connect in its visitors' name"},
+    };
+    for (size_t i = 0; i < LN_ARRAY_SIZE(weak); i++)
+        if (weak[i].is_so)
+            fprintf(stderr, "linnet serve: warning: %s\n", weak[i].sentence);
+}
+
+static void reload(service *s)
+{
+    char why[LN_KEYRING_WHY_SIZE];
+    ln_keyring keys;
+
+    int rc = ln_server_reload(s->server); /* the log tells of success */
+    if (rc < 0)
+        complain("the certificates stay as they were", "", rc);
+    if (ln_keyring_read(&keys, &s->set, s->auth_secret, why) < 0) {
+        fprintf(stderr, "linnet serve: keys, rules and passwords stay as they were: %s\n", why);
+        return;
+    }
+    rc = ln_rooms_set_policy(ln_rooms_find(s->server, LN_ROUTES_ROOMS), &keys.policy);
+    ln_keyring_free(&keys);
+    if (rc < 0)
+        complain("keys, rules and passwords stay as they were", "", rc);
+    else
+        fputs("linnet serve: keys, rules and passwords reloaded\n", stderr);
+}
+
 static void on_signal(void *arg, int number)
 {
     service *s = arg;
     if (number == SIGHUP) {
-        const int rc = ln_server_reload(s->server); /* the log tells of success */
-        if (rc < 0)
-            complain("the certificates stay as they were", "", rc);
+        reload(s);
         return;
     }
     if (ln_server_is_stopping(s->server))
@@ -337,6 +221,7 @@ static void on_worker_start(ln_server *server, unsigned worker, ln_loop *loop, v
         return;
     }
     announce_all(s, loop);
+    warn(&s->set);
 }
 
 /* A connection is a descriptor: take as many as the administrator allows, not as few as a shell
@@ -364,18 +249,91 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-static int mount(const service *s)
+static ln_rooms_rate rate_of(uint32_t messages, uint32_t bytes)
 {
-    int rc = ln_routes_mount(s->server, &s->ws, s->chat);
+    return (ln_rooms_rate){.messages_per_second = messages, .kib_per_second = bytes / 1024};
+}
+
+static int mount_with(const service *s, const ln_rooms_policy *policy)
+{
+    const ln_serve_settings *const set = &s->set;
+    const ln_rooms_options rooms = {
+        .presence = true,
+        .mode = (enum ln_rooms_mode)set->rooms,
+        .tokens = set->token_required ? LN_ROOMS_TOKENS_REQUIRED
+                  : set->anonymous    ? LN_ROOMS_TOKENS_OPTIONAL
+                                      : LN_ROOMS_TOKENS_BY_MODE,
+        .query_token = set->query_token,
+        .refresh = set->refresh_tokens,
+        .excludes_sender = set->exclude_sender,
+        .policy = *policy,
+        .rooms_max = set->rooms_max,
+        .room_members_max = set->room_members_max,
+        .members_max = set->registrations_max,
+        .joins_per_second = set->joins_per_second,
+        .connection_rate = rate_of(set->rate, set->rate_bytes),
+        .address_rate = rate_of(set->address_rate, set->address_rate_bytes),
+        .user_rate = rate_of(set->user_rate, set->user_rate_bytes),
+        .excess = (enum ln_rooms_excess)set->rate_excess,
+        .admin_secret = ln_text(s->admin_secret),
+    };
+    const ln_routes_options routes = {.ws = &s->ws,
+                                      .rooms = &rooms,
+                                      .overflow = (enum ln_overflow)set->overflow,
+                                      .chat = s->chat};
+    return ln_routes_mount(s->server, &routes);
+}
+
+static int mount_endpoints(const service *s)
+{
+    char why[LN_KEYRING_WHY_SIZE];
+    ln_keyring keys;
+
+    int rc = ln_keyring_read(&keys, &s->set, s->auth_secret, why);
     if (rc < 0) {
-        complain("cannot set up the endpoints", "", rc);
+        fprintf(stderr, "linnet serve: %s\n", why);
         return rc;
     }
-    if (s->set.files == NULL)
-        return 0;
+    rc = mount_with(s, &keys.policy);
+    ln_keyring_free(&keys);
+    if (rc == LN_ERR_INVALID && s->admin_secret[0] != '\0')
+        complain(
+            "cannot set up the endpoints (is the administrators' secret one that signs tokens?)",
+            "", rc);
+    else if (rc < 0)
+        complain("cannot set up the endpoints", "", rc);
+    return rc;
+}
+
+static int mount(const service *s)
+{
+    int rc = mount_endpoints(s);
+    if (rc < 0 || s->set.files == NULL)
+        return rc;
     rc = ln_server_files(s->server, "/", s->set.files);
     if (rc < 0)
         complain("cannot serve the folder ", s->set.files, rc);
+    return rc;
+}
+
+/* From the file, or else from the environment; empty if there is none. */
+static int read_admin_secret(service *s)
+{
+    const char *const file = s->set.admin_secret_file;
+    const ln_span given = ln_text(getenv("LINNET_ADMIN_SECRET"));
+    int rc = 0;
+
+    if (file != NULL)
+        rc = ln_secret_read(file, s->admin_secret);
+    else if (given.size < sizeof s->admin_secret)
+        memcpy(s->admin_secret, given.size > 0 ? given.data : "", given.size);
+    else
+        rc = LN_ERR_LIMIT;
+    const size_t size = strlen(s->admin_secret);
+    if (rc == 0 && size > 0 && size < LN_ROOMS_SECRET_MIN_BYTES)
+        rc = LN_ERR_INVALID;
+    if (rc < 0)
+        complain("cannot use the administrators' secret (it takes 32 bytes at least)", "", rc);
     return rc;
 }
 
@@ -386,6 +344,7 @@ static int run(service *s)
         .origins = s->set.origins,
         .message_max_bytes = s->set.message_max_bytes,
         .queue_max_bytes = s->set.queue_max_bytes,
+        .queue_max_messages = s->set.queue_max_messages,
         .high_water_bytes = smaller(LN_DEFAULT_HIGH_WATER_BYTES, s->set.queue_max_bytes),
         .low_water_bytes = smaller(LN_DEFAULT_LOW_WATER_BYTES, s->set.queue_max_bytes),
         .ping_interval_ms = s->set.ping_interval_ms,
@@ -397,6 +356,8 @@ static int run(service *s)
         .io = (enum ln_io)s->set.io,
         .connections_max = s->set.connections_max,
         .drain_ms = s->set.drain_ms,
+        .queue_budget_bytes = s->set.queue_budget_bytes,
+        .request_body_max_bytes = BODY_MAX_BYTES,
         .log_level = (enum ln_log_level)(s->set.log_level + 1),
         .on_worker_start = on_worker_start,
         .on_worker_stop = on_worker_stop,
@@ -407,7 +368,9 @@ static int run(service *s)
         complain("cannot start", "", LN_ERR_NOMEM);
         return LN_ERR_NOMEM;
     }
-    int rc = listen_plain(s);
+    int rc = read_admin_secret(s);
+    if (rc == 0)
+        rc = listen_plain(s);
     if (rc == 0)
         rc = listen_tls(s);
     if (rc == 0)
@@ -421,31 +384,17 @@ static int run(service *s)
     return rc < 0 ? rc : s->failure;
 }
 
-static int misuse(const settings *set)
-{
-    const bool has_identity = set->tls_cert != NULL || set->tls_pkcs12 != NULL;
-    if (set->tls_cert != NULL && set->tls_pkcs12 != NULL)
-        return ln_verb_misused(&ln_serve_verb, "--tls-cert and --tls-pkcs12 exclude each other");
-    if (set->tls_key != NULL && set->tls_cert == NULL)
-        return ln_verb_misused(&ln_serve_verb, "--tls-key needs --tls-cert");
-    if (set->listen_tls.count > 0 && !has_identity)
-        return ln_verb_misused(&ln_serve_verb, "--listen-tls needs --tls-cert or --tls-pkcs12");
-    if (set->listen_tls.count == 0 &&
-        (has_identity || set->tls_passphrase_file != NULL || set->tls_client_ca != NULL))
-        return ln_verb_misused(&ln_serve_verb,
-                               "a certificate needs an address to serve it at: --listen-tls");
-    return LN_EXIT_NOT_YET;
-}
-
 static int serve(int argc, char **argv)
 {
     service s = {0};
     int operands;
-    int code = ln_verb_begin(&ln_serve_verb, argc, argv, &s.set, &operands);
-    if (code == LN_EXIT_NOT_YET)
-        code = misuse(&s.set);
+    const int code = ln_verb_begin(&ln_serve_verb, argc, argv, &s.set, &operands);
     if (code != LN_EXIT_NOT_YET)
         return code;
+    s.auth_secret = getenv("LINNET_AUTH_SECRET");
+    const char *const mistake = ln_serve_find_mistake(&s.set, s.auth_secret != NULL);
+    if (mistake != NULL)
+        return ln_verb_misused(&ln_serve_verb, mistake);
 
     block(SIG_BLOCK, watched); /* before any thread exists: none has them delivered to it */
     raise_descriptors();
@@ -453,6 +402,7 @@ static int serve(int argc, char **argv)
     ln_server_free(s.server);
     ln_chat_free(s.chat);
     ln_secret_wipe(s.passphrase);
+    ln_secret_wipe(s.admin_secret);
     return rc < 0 ? LN_EXIT_FAILED : LN_EXIT_DONE;
 }
 
@@ -466,15 +416,19 @@ const ln_verb ln_serve_verb = {
              "  /rooms?room=NAME     sends every message to all who are in the room;\n"
              "                       &presence=1&name=NICK adds messages about who is there\n"
              "  /ws                  binary commands and JSON-RPC, with a chat\n"
+             "  /_admin/broadcast, /_admin/metrics\n"
+             "                       with a secret, see doc/rooms.md\n"
              "  /health              200 while the process works\n"
              "  /ready               200, or 503 while it drains\n"
              "  /                    the files of --static\n"
              "\n"
              "Signals: TERM and INT let clients say goodbye (close code 1001) and end the server, "
              "a second one ends it "
-             "at once; HUP reads the certificates again.",
-    .options = options,
-    .defaults = &defaults,
-    .settings_size = sizeof defaults,
+             "at once; HUP reads certificates, keys, rules and passwords again; what cannot be "
+             "used stays as "
+             "it was.",
+    .options = ln_serve_options,
+    .defaults = &ln_serve_defaults,
+    .settings_size = sizeof ln_serve_defaults,
     .run = serve,
 };

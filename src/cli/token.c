@@ -380,18 +380,21 @@ static int token(int argc, char **argv)
         return sign(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "verify") == 0)
         return verify(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "hash-password") == 0)
+        return ln_hash_verb.run(argc - 1, argv + 1);
     const int code = ln_verb_begin(&ln_token_verb, argc, argv, settings, &operands);
-    return code != LN_EXIT_NOT_YET ? code
-                                   : ln_verb_misused(&ln_token_verb, "it is either sign or verify");
+    return code != LN_EXIT_NOT_YET
+               ? code
+               : ln_verb_misused(&ln_token_verb, "it is sign or verify, or hash-password");
 }
 
 const ln_verb ln_token_verb = {
     .name = "token",
-    .summary = "signs or verifies a token (JWT)",
-    .operands = "sign|verify ...",
+    .summary = "signs or verifies a token (JWT), hashes a password",
+    .operands = "sign|verify|hash-password ...",
     .about =
-        "Signs a token, or checks one as a server would. `linnet token sign --help` and `linnet "
-        "token verify --help` tell more.",
+        "Signs a token, checks one as a server would, or hashes a room's password. `linnet token "
+        "sign --help`, `verify --help` and `hash-password --help` tell more.",
     .options = no_options,
     .defaults = "",
     .run = token,

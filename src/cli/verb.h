@@ -49,6 +49,8 @@ extern const ln_verb ln_serve_verb;
 extern const ln_verb ln_dial_verb;
 extern const ln_verb ln_bench_verb;
 extern const ln_verb ln_token_verb;
+extern const ln_verb ln_hash_verb; /* of token */
+extern const ln_verb ln_rules_verb;
 extern const ln_verb ln_version_verb;
 
 #endif

@@ -13,24 +13,16 @@
 #ifndef LN_PASSWORD_H
 #define LN_PASSWORD_H
 
+#include <linnet/auth.h>
+
 #include "base/base.h"
 
 enum {
     LN_PASSWORD_MAX_BYTES = 4096,
-    LN_PASSWORD_COST = 15,            /* ln: 2^15 blocks of 1 KiB */
-    LN_PASSWORD_COST_MAX = 17,        /* of a stored hash: 128 MiB, half a second */
-    LN_PASSWORD_ROUNDS_MAX = 2000000, /* likewise: a second */
-    LN_PASSWORD_HASH_SIZE = 128       /* ours with its NUL */
+    LN_PASSWORD_COST = 15,           /* ln: 2^15 blocks of 1 KiB */
+    LN_PASSWORD_COST_MAX = 17,       /* of a stored hash: 128 MiB, half a second */
+    LN_PASSWORD_ROUNDS_MAX = 2000000 /* likewise: a second */
 };
-
-/*
- * A new hash of `password` under a new salt. Its length. LN_ERR_INVALID: empty, or too long;
- * LN_ERR_NOMEM.
- */
-LN_NODISCARD int ln_password_hash(ln_span password, char hash[LN_PASSWORD_HASH_SIZE]);
-
-/* Whether `hash` is one, and within the bounds: for whoever reads a configuration. Fast. */
-bool ln_password_is_hash(ln_span hash);
 
 /*
  * 0: it is the password. LN_ERR_POLICY: it is not, or is longer than any can be; LN_ERR_INVALID: no

@@ -224,6 +224,15 @@ int ln_presence_follow(ln_presence_desk *desk, ln_conn *c, ln_span room)
     return rc < 0 ? rc : 0;
 }
 
+void ln_presence_unfollow(ln_conn *c, ln_span room)
+{
+    char topic[TOPIC_ROOM_MAX];
+    const int size = write_topic(room, topic);
+
+    if (size > 0) /* it does not follow: as good */
+        (void)ln_conn_unsubscribe(c, (ln_span){topic, (size_t)size});
+}
+
 /* ---- life ---- */
 
 ln_presence_desk *ln_presence_new(const ln_allocator *alloc)

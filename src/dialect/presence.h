@@ -25,5 +25,6 @@ void ln_presence_leave(ln_presence_desk *desk, ln_conn *c, ln_span room);
 /* Sends `c` the room as it is, and from now on what changes. LN_ERR_NOMEM and what sending
  * can say. */
 int ln_presence_follow(ln_presence_desk *desk, ln_conn *c, ln_span room);
+void ln_presence_unfollow(ln_conn *c, ln_span room);
 
 #endif

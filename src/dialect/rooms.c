@@ -1,44 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * rooms.c - the rooms dialect (linnet/rooms.h): a room is a topic, a member a subscriber.
- */
+/* rooms.c - mounting the rooms dialect (linnet/rooms.h): options, their checks, the end. */
 #include <linnet/rooms.h>
 #include <string.h>
+#include <time.h>
 
-#include "base/name.h"
+#include "base/limits.h"
 #include "base/text.h"
-#include "hub/roster.h"
-#include "peer/requests.h"
-#include "presence.h"
-#include "topics.h"
+#include "hub/filter.h"
+#include "net/random.h"
+#include "roomsinner.h"
 
-enum { ROOM_NAME_MAX_BYTES = 128 };
+enum { RULE_NAME_MAX_BYTES = 128 };
 
-/* The endpoint: lives as long as the server. */
-typedef struct rooms {
-    const ln_allocator *alloc;
-    char *default_room;
-    ln_presence_desk *desk; /* NULL = no presence */
-} rooms;
+uint64_t ln_rooms_wall_ms(void)
+{
+    struct timespec now;
 
-/* A member, made when it asks for admission; the connection's user pointer. */
-typedef struct guest {
-    const rooms *rooms;
-    bool follows;
-    bool is_listed;
-    size_t room_size;
-    size_t name_size;
-    char name[LN_ROSTER_NAME_BYTES];
-    char room[];
-} guest;
+    timespec_get(&now, TIME_UTC);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
-/* ---- admission ---- */
+/* ---- names ---- */
 
-static bool is_room_name(ln_span name)
+static bool is_name(ln_span name)
 {
     const char *const p = name.data;
 
-    if (name.size == 0 || name.size > ROOM_NAME_MAX_BYTES)
+    if (name.size == 0 || name.size > RULE_NAME_MAX_BYTES)
         return false;
     for (size_t i = 0; i < name.size; i++) {
         const bool is_letter = (p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z');
@@ -50,170 +38,303 @@ static bool is_room_name(ln_span name)
     return true;
 }
 
-static void refuse(ln_request *r, unsigned status, const char *json)
+bool ln_rooms_is_room(const ln_rooms *rm, ln_span name)
 {
-    /* only for want of memory: 500 then */
-    (void)ln_request_reply(r, status, "application/json", ln_text(json));
+    if (rm->options.is_room == NULL)
+        return is_name(name);
+    return ln_hub_is_topic(name, LN_ROOMS_NAME_MAX_BYTES) &&
+           !ln_text_has_prefix(name, LN_SPAN(LN_TOPICS_RESERVED)) &&
+           rm->options.is_room(name, rm->options.user);
 }
 
-/* The room asked for, in `buffer`; false: refused. */
-static bool read_room(const rooms *rm, ln_request *r, char buffer[ROOM_NAME_MAX_BYTES + 1],
-                      size_t *size)
+/* ---- options ---- */
+
+static int settle(const char *row, uint32_t *value)
 {
-    int n = ln_request_param(r, "room", buffer, ROOM_NAME_MAX_BYTES + 1);
-    if (n == LN_ERR_NOT_FOUND || n == 0) {
-        n = (int)strlen(rm->default_room);
-        memcpy(buffer, rm->default_room, (size_t)n + 1);
-    }
-    if (n < 0 || !is_room_name((ln_span){buffer, (size_t)n})) {
-        refuse(r, 400,
-               "{\"error\":{\"code\":\"WEBSOCKET_INVALID_ROOM\",\"message\":\"invalid websocket "
-               "room\"}}\n");
-        return false;
-    }
-    *size = (size_t)n;
-    return true;
+    return ln_limit_get(ln_limit_find(ln_text(row)), *value, value);
 }
 
-/* The name to be shown; false: refused. */
-static bool read_name(ln_request *r, guest *g)
+static int settle_bucket(uint32_t per_second, uint32_t burst, ln_bucket_rate *rate)
 {
-    char buffer[LN_ROSTER_NAME_BYTES + 1];
-
-    const int n = ln_request_param(r, "name", buffer, sizeof buffer);
-    if (n == LN_ERR_NOT_FOUND)
-        return true;
-    if (n < 0 || (n > 0 && !ln_name_is_valid((ln_span){buffer, (size_t)n}, LN_ROSTER_NAME_BYTES))) {
-        refuse(r, 400,
-               "{\"error\":{\"code\":\"WEBSOCKET_INVALID_NAME\",\"message\":\"invalid name\"}}\n");
-        return false;
-    }
-    memcpy(g->name, buffer, (size_t)n);
-    g->name_size = (size_t)n;
-    return true;
+    rate->per_second = per_second;
+    rate->burst = burst;
+    int rc = settle("ROOMS_RATE", &rate->per_second);
+    if (rc == 0)
+        rc = settle("ROOMS_RATE_BURST", &rate->burst);
+    if (rate->burst == 0)
+        rate->burst = (uint32_t)ln_min_size(2 * (size_t)rate->per_second, LN_BUCKET_BURST_MAX);
+    return rc;
 }
 
-static void on_request(ln_request *r, void *user)
+static int settle_rate(const ln_rooms_rate *asked, ln_rates_limit *limit)
 {
-    const rooms *const rm = user;
-    char room[ROOM_NAME_MAX_BYTES + 1], wish[8];
-    size_t size;
-
-    if (!read_room(rm, r, room, &size))
-        return;
-    guest *const g = ln_alloc_zero(rm->alloc, sizeof *g + size);
-    if (g == NULL) {
-        refuse(r, 503, "{\"error\":{\"code\":\"OUT_OF_MEMORY\",\"message\":\"out of memory\"}}\n");
-        return;
-    }
-    g->rooms = rm;
-    g->room_size = size;
-    memcpy(g->room, room, size);
-    if (!read_name(r, g)) {
-        ln_free(rm->alloc, g);
-        return;
-    }
-    const int n = ln_request_param(r, "presence", wish, sizeof wish);
-    g->follows = rm->desk != NULL && n == 1 && wish[0] == '1';
-    ln_request_set_owned_user(r, g, rm->alloc);
+    const int rc =
+        settle_bucket(asked->messages_per_second, asked->messages_burst, &limit->messages);
+    return rc < 0 ? rc : settle_bucket(asked->kib_per_second, asked->kib_burst, &limit->kib);
 }
 
-/* ---- in the room ---- */
-
-static ln_span room_of(const guest *g)
+static bool is_limit(const ln_rates_limit *limit)
 {
-    return (ln_span){g->room, g->room_size};
+    return limit->messages.per_second > 0 || limit->kib.per_second > 0;
 }
 
-static void on_open(ln_conn *c, const ln_request *request, void *user)
+static int make_sides(ln_rooms *rm)
 {
-    const rooms *const rm = user;
-    guest *const g = ln_conn_user(c);
-    (void)request;
+    const ln_rooms_options *const o = &rm->options;
+    ln_rates_options rates = {.v4_bits = 0};
 
-    int rc = ln_topics_subscribe(c, room_of(g));
-    if (rc == 0 && rm->desk != NULL)
-        g->is_listed =
-            ln_presence_enter(rm->desk, c, room_of(g), (ln_span){g->name, g->name_size}) == 0;
-    if (rc == 0 && g->follows)
-        rc = ln_presence_follow(rm->desk, c, room_of(g));
+    int rc = settle_rate(&o->connection_rate, &rm->connection_rate);
+    if (rc == 0)
+        rc = settle_rate(&o->address_rate, &rates.address);
+    if (rc == 0)
+        rc = settle_rate(&o->user_rate, &rates.user);
+    rm->has_rates =
+        is_limit(&rm->connection_rate) || is_limit(&rates.address) || is_limit(&rates.user);
+    return rc < 0 ? rc : ln_rooms_sides_init(rm, &rates);
+}
+
+static int settle_limits(ln_rooms_options *o)
+{
+    int rc = settle("ROOMS_MAX", &o->rooms_max);
+    if (rc == 0)
+        rc = settle("ROOMS_ROOM_MEMBERS_MAX", &o->room_members_max);
+    if (rc == 0)
+        rc = settle("ROOMS_MEMBERS_MAX", &o->members_max);
+    if (rc == 0)
+        rc = settle("ROOMS_JOINS_PER_SECOND", &o->joins_per_second);
+    if (rc == 0)
+        rc = settle("ROOMS_BROADCAST_MAX_BYTES", &o->broadcast_max_bytes);
+    if (rc == 0 && (o->mode == LN_ROOMS_STRICT || o->text_max_bytes > 0))
+        rc = settle("ROOMS_TEXT_MAX_BYTES", &o->text_max_bytes);
+    return rc;
+}
+
+/* What depends on the mode; it is one. */
+static void settle_mode(ln_rooms_options *o)
+{
+    const bool is_strict = o->mode == LN_ROOMS_STRICT;
+
+    if (o->tokens == LN_ROOMS_TOKENS_BY_MODE)
+        o->tokens = is_strict ? LN_ROOMS_TOKENS_REQUIRED : LN_ROOMS_TOKENS_OPTIONAL;
+    if (o->text == LN_ROOMS_TEXT_BY_MODE && is_strict)
+        o->text = LN_ROOMS_TEXT_NO_NEWLINES | LN_ROOMS_TEXT_NO_TABS | LN_ROOMS_TEXT_NO_CONTROLS |
+                  LN_ROOMS_TEXT_NOT_EMPTY;
+    if (o->text & LN_ROOMS_TEXT_ANY)
+        o->text = 0;
+}
+
+static bool is_sane(const ln_rooms_options *o)
+{
+    const uint32_t text = LN_ROOMS_TEXT_ANY | LN_ROOMS_TEXT_NO_NEWLINES | LN_ROOMS_TEXT_NO_TABS |
+                          LN_ROOMS_TEXT_NO_CONTROLS | LN_ROOMS_TEXT_NOT_EMPTY;
+
+    return (unsigned)o->mode <= LN_ROOMS_STRICT &&
+           (unsigned)o->tokens <= LN_ROOMS_TOKENS_REQUIRED &&
+           (unsigned)o->excess <= LN_ROOMS_CLOSE && (o->text & ~text) == 0 &&
+           (o->admin_secret.size == 0 || o->admin_secret.size >= LN_ROOMS_SECRET_MIN_BYTES);
+}
+
+/* ---- parts ---- */
+
+static int copy_texts(ln_rooms *rm, const char *path)
+{
+    const ln_rooms_options *const o = &rm->options;
+    const ln_span room = o->default_room == NULL ? LN_SPAN("default") : ln_text(o->default_room);
+    const ln_span origins = ln_text(o->ws == NULL ? NULL : o->ws->origins);
+
+    rm->path = ln_strndup(rm->alloc, path, strlen(path));
+    rm->default_room = ln_strndup(rm->alloc, room.data, room.size);
+    rm->origins = ln_strndup(rm->alloc, origins.size > 0 ? origins.data : "", origins.size);
+    rm->admin_secret = o->admin_secret.size == 0
+                           ? NULL
+                           : ln_strndup(rm->alloc, o->admin_secret.data, o->admin_secret.size);
+    if (rm->path == NULL || rm->default_room == NULL || rm->origins == NULL ||
+        (o->admin_secret.size > 0 && rm->admin_secret == NULL))
+        return LN_ERR_NOMEM;
+    rm->options.admin_secret.data = rm->admin_secret;
+    return ln_rooms_is_room(rm, ln_text(rm->default_room)) ? 0 : LN_ERR_INVALID;
+}
+
+static int copy_queues(ln_rooms *rm, const ln_rooms_options *o)
+{
+    if (o->queue_count > LN_ROOMS_QUEUES_MAX)
+        return LN_ERR_LIMIT;
+    if (o->queue_count == 0)
+        return 0;
+    rm->queues = ln_alloc_zero(rm->alloc, o->queue_count * sizeof *rm->queues);
+    if (rm->queues == NULL)
+        return LN_ERR_NOMEM;
+    for (size_t i = 0; i < o->queue_count; i++) {
+        const ln_span pattern = ln_text(o->queues[i].pattern);
+        if (pattern.size == 0 || (ln_filter_is(pattern) && ln_filter_check(pattern) < 0))
+            return LN_ERR_INVALID;
+        char *const copy = ln_strndup(rm->alloc, pattern.data, pattern.size);
+        if (copy == NULL)
+            return LN_ERR_NOMEM;
+        rm->queues[i] = (ln_rooms_queue){copy, o->queues[i].queue};
+        rm->queue_count++;
+    }
+    return 0;
+}
+
+static int make_capacity(ln_rooms *rm)
+{
+    const ln_rooms_options *const o = &rm->options;
+    const ln_capacity_bounds bounds = {
+        .topics = o->rooms_max, .per_topic = o->room_members_max, .all = o->members_max};
+    uint64_t seed[2];
+
+    ln_random_fill(seed, sizeof seed);
+    rm->capacity = ln_capacity_new(rm->alloc, &bounds, seed);
+    rm->desk = o->presence ? ln_presence_new(rm->alloc) : NULL;
+    return rm->capacity == NULL || (o->presence && rm->desk == NULL) ? LN_ERR_NOMEM : 0;
+}
+
+/* What can fail; what was made is free_rooms()'s. */
+static int fill(ln_rooms *rm, const char *path)
+{
+    ln_rooms_options *const o = &rm->options;
+
+    int rc = settle_limits(o);
     if (rc < 0)
-        /* it is open: nothing can go wrong */
-        (void)ln_conn_close(c, 1013, LN_SPAN("the room cannot be joined"));
-}
-
-static void on_message(ln_conn *c, const ln_message *message, void *user)
-{
-    const guest *const g = ln_conn_user(c);
-    (void)user;
-
-    /* Out of memory: this message is lost, as to a full queue. */
-    (void)ln_conn_publish(c, room_of(g), message->kind, message->data, NULL);
-}
-
-static void on_close(ln_conn *c, const ln_close_info *info, void *user)
-{
-    const rooms *const rm = user;
-    guest *const g = ln_conn_user(c);
-    (void)info;
-
-    if (g->is_listed)
-        ln_presence_leave(rm->desk, c, room_of(g));
-    ln_free(rm->alloc, g);
+        return rc;
+    settle_mode(o);
+    rm->joins = (ln_bucket_rate){o->joins_per_second, 2 * o->joins_per_second};
+    ln_bucket_init(&rm->join_bucket, &rm->joins, 0);
+    rc = copy_texts(rm, path);
+    if (rc == 0)
+        rc = copy_queues(rm, o);
+    if (rc == 0)
+        rc = make_sides(rm);
+    if (rc == 0)
+        rc = make_capacity(rm);
+    if (rc == 0)
+        rc = ln_rooms_set_policy(rm, &o->policy);
+    return rc;
 }
 
 /* ---- life ---- */
 
 static void free_rooms(void *state)
 {
-    rooms *const rm = state;
+    ln_rooms *const rm = state;
 
+    for (unsigned i = 0; rm->sides != NULL && i < rm->server->worker_count; i++) {
+        ln_rates_fini(&rm->sides[i].attempts);
+        ln_rates_fini(&rm->sides[i].rates);
+    }
+    for (size_t i = 0; i < rm->queue_count; i++)
+        ln_free(rm->alloc, (void *)(uintptr_t)rm->queues[i].pattern);
+    ln_free(rm->alloc, rm->queues);
+    ln_rooms_policy_fini(rm);
     ln_presence_free(rm->desk);
+    ln_capacity_free(rm->capacity);
+    ln_free(rm->alloc, rm->sides);
+    ln_free(rm->alloc, rm->path);
     ln_free(rm->alloc, rm->default_room);
+    ln_free(rm->alloc, rm->origins);
+    if (rm->admin_secret != NULL)
+        explicit_bzero(rm->admin_secret, rm->options.admin_secret.size);
+    ln_free(rm->alloc, rm->admin_secret);
     ln_free(rm->alloc, rm);
 }
 
-static int make(const ln_allocator *alloc, const ln_rooms_options *o, rooms **made)
+/* An ln_allocator that only frees: what an unused guest holds goes with it. */
+static void *release(void *user, void *old, size_t size)
 {
-    const ln_span room = o->default_room == NULL ? LN_SPAN("default") : ln_text(o->default_room);
+    (void)user;
+    LN_ASSERT(size == 0);
+    ln_rooms_let_go(old);
+    return NULL;
+}
 
-    if (!is_room_name(room))
+static int make(ln_server *server, const char *path, const ln_rooms_options *o, ln_rooms **made)
+{
+    if (!is_sane(o))
         return LN_ERR_INVALID;
-    rooms *const rm = ln_alloc_zero(alloc, sizeof *rm);
+    ln_rooms *const rm = ln_alloc_zero(server->alloc, sizeof *rm);
     if (rm == NULL)
         return LN_ERR_NOMEM;
-    rm->alloc = alloc;
-    rm->default_room = ln_strndup(alloc, room.data, room.size);
-    rm->desk = o->presence ? ln_presence_new(alloc) : NULL;
-    if (rm->default_room == NULL || (o->presence && rm->desk == NULL)) {
+    rm->server = server;
+    rm->alloc = server->alloc;
+    rm->options = *o;
+    rm->releaser = (ln_allocator){.resize = release};
+    ln_rooms_policy_init(rm);
+    const int rc = fill(rm, path);
+    if (rc < 0) {
         free_rooms(rm);
-        return LN_ERR_NOMEM;
+        return rc;
     }
+    rm->options.policy = (ln_rooms_policy){.auth = NULL}; /* what was copied is not kept */
+    rm->options.queues = NULL;
     *made = rm;
     return 0;
+}
+
+/* The endpoint is the last route: could its connections have such queues? */
+static int check_queues(const ln_rooms *rm)
+{
+    const ln_routes *const routes = &rm->server->routes;
+    ln_queue_options settled;
+    int rc = 0;
+
+    for (size_t i = 0; i < rm->queue_count && rc == 0; i++)
+        rc = ln_plan_queue(&routes->list[routes->count - 1]->plan, &rm->queues[i].queue, &settled);
+    return rc;
+}
+
+static int add_routes(ln_rooms *rm)
+{
+    const ln_ws_handlers handlers = {.on_request = ln_rooms_on_request,
+                                     .on_open = ln_rooms_on_open,
+                                     .on_message = ln_rooms_on_message,
+                                     .on_close = ln_rooms_on_close,
+                                     .user = rm};
+    ln_ws_options ws = {.origins = NULL};
+
+    if (rm->options.ws != NULL)
+        ws = *rm->options.ws;
+    ws.origins = "*"; /* looked at here, so that the refusal is JSON */
+    int rc = ln_server_ws(rm->server, rm->path, &handlers, &ws);
+    if (rc == 0)
+        rc = check_queues(rm);
+    if (rc == 0 && rm->admin_secret != NULL)
+        rc = ln_rooms_admin_mount(rm);
+    if (rc == 0)
+        rc = ln_server_own(rm->server, rm, free_rooms);
+    rm->options.ws = NULL;
+    return rc;
 }
 
 int ln_rooms_mount(ln_server *server, const char *path, const ln_rooms_options *options)
 {
     static const ln_rooms_options no_options;
-    const ln_rooms_options *const o = options == NULL ? &no_options : options;
-    rooms *rm;
+    const unsigned before = server->routes.count;
+    ln_rooms *rm;
 
-    int rc = make(server->alloc, o, &rm);
+    if (atomic_load(&server->state) != LN_SERVER_NEW)
+        return LN_ERR_STATE;
+    int rc = make(server, path, options == NULL ? &no_options : options, &rm);
     if (rc < 0)
         return rc;
-    const ln_ws_handlers handlers = {.on_request = on_request,
-                                     .on_open = on_open,
-                                     .on_message = on_message,
-                                     .on_close = on_close,
-                                     .user = rm};
-    rc = ln_server_ws(server, path, &handlers, o->ws);
-    if (rc == 0) {
-        rc = ln_server_own(server, rm, free_rooms);
-        if (rc == 0)
-            return 0;
+    rc = add_routes(rm);
+    if (rc == 0)
+        return 0;
+    while (server->routes.count > before)
         ln_routes_remove_last(&server->routes);
-    }
     free_rooms(rm);
     return rc;
+}
+
+ln_rooms *ln_rooms_find(const ln_server *server, const char *path)
+{
+    const ln_routes *const routes = &server->routes;
+
+    for (unsigned i = 0; i < routes->count; i++) {
+        const ln_route *const r = routes->list[i];
+        if (r->kind == LN_ROUTE_WS && r->plan.handlers.on_message == ln_rooms_on_message &&
+            ln_text_equal(r->path, ln_text(path)))
+            return r->plan.handlers.user;
+    }
+    return NULL;
 }

@@ -70,7 +70,7 @@ static ln_block *frame_for(const ln_conn *c, ln_msg *m)
     return ln_msg_form(m, LN_FORM_PLAIN, make_plain, home);
 }
 
-static int send_plain(ln_conn *c, ln_msg *m)
+int ln_topics_send_plain(ln_conn *c, ln_msg *m)
 {
     ln_block *const frame = frame_for(c, m);
     return frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block_latest(c, frame, m->topic);
@@ -119,7 +119,7 @@ static listener *listener_of(ln_conn *c)
     if (l == NULL)
         return NULL;
     l->conn = c;
-    l->send = send_plain;
+    l->send = ln_topics_send_plain;
     ln_subscriber_init(&l->subscriber, deliver, c->id);
     ln_conn_attach(c, l);
     return l;
@@ -200,6 +200,16 @@ int ln_topics_publish(ln_home *home, ln_msg *m, ln_hub_result *result)
 
     ln_lock_take(&here->lock);
     const int rc = ln_hub_publish(here->hub, m, result);
+    ln_lock_give(&here->lock);
+    return rc;
+}
+
+int ln_topics_deliver(ln_home *home, ln_msg *m, ln_hub_result *result)
+{
+    side *const here = home->service;
+
+    ln_lock_take(&here->lock);
+    const int rc = ln_hub_deliver(here->hub, m, result);
     ln_lock_give(&here->lock);
     return rc;
 }

@@ -46,4 +46,10 @@ int ln_topics_speak(ln_conn *c, ln_topics_send *send);
 int ln_topics_subscribe(ln_conn *c, ln_span topic);
 int ln_topics_publish(ln_home *home, ln_msg *m, ln_hub_result *result);
 
+/* Delivers to this worker's subscribers alone. As ln_hub_deliver(), on its thread. */
+int ln_topics_deliver(ln_home *home, ln_msg *m, ln_hub_result *result);
+
+/* The way of who does not speak otherwise: a plain message. */
+int ln_topics_send_plain(ln_conn *c, ln_msg *m);
+
 #endif

@@ -89,6 +89,7 @@ static bool judge_upgrade(ln_exchange *x)
 
     ln_upgrade_check_request(&r->head, &verdict);
     if (verdict.status != 101) {
+        ln_count(&home->counters.malformed, 1);
         reply(x, verdict.status, verdict.reason);
         return false;
     }

@@ -26,6 +26,7 @@ typedef struct ln_counters {
     _Atomic uint64_t opened;
     _Atomic uint64_t closed;
     _Atomic uint64_t refused;
+    _Atomic uint64_t malformed;
     _Atomic uint64_t shed;
     _Atomic uint64_t handshake_timeouts;
     _Atomic uint64_t protocol_errors;

@@ -311,6 +311,7 @@ static void add_up(ln_server_stats *sum, const ln_counters *c)
         {&sum->opened_total, &c->opened},
         {&sum->closed_total, &c->closed},
         {&sum->refused_total, &c->refused},
+        {&sum->malformed_total, &c->malformed},
         {&sum->shed_total, &c->shed},
         {&sum->handshake_timeouts_total, &c->handshake_timeouts},
         {&sum->protocol_errors_total, &c->protocol_errors},

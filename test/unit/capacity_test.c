@@ -7,11 +7,14 @@
 static const uint64_t seed[2] = {1, 2};
 static failing_alloc fa;
 
-static ln_capacity *with_bounds(uint32_t per_topic, uint64_t members)
+#define UNTOUCHED ((ln_capacity_obstacle)77)
+
+static ln_capacity *with_bounds(uint32_t topics, uint32_t per_topic, uint64_t all)
 {
     failing_alloc_init(&fa, FAILING_NEVER);
     ln_capacity *c = ln_capacity_new(
-        &fa.hook, &(ln_hub_bounds){.members_per_topic = per_topic, .members = members}, seed);
+        &fa.hook, &(ln_capacity_bounds){.topics = topics, .per_topic = per_topic, .all = all},
+        seed);
     assert_non_null(c);
     return c;
 }
@@ -25,14 +28,14 @@ static void done(ln_capacity *c)
 
 static void take(ln_capacity *c, ln_span topic)
 {
-    ln_hub_obstacle why = LN_HUB_IS_FREE;
+    ln_capacity_obstacle why = UNTOUCHED;
     assert_int_equal(ln_capacity_take(c, topic, &why), 0);
-    assert_int_equal(why, LN_HUB_IS_FREE);
+    assert_int_equal(why, UNTOUCHED);
 }
 
-static void assert_full(ln_capacity *c, ln_span topic, ln_hub_obstacle expected)
+static void assert_full(ln_capacity *c, ln_span topic, ln_capacity_obstacle expected)
 {
-    ln_hub_obstacle why = LN_HUB_IS_FREE;
+    ln_capacity_obstacle why = UNTOUCHED;
     assert_int_equal(ln_capacity_take(c, topic, &why), LN_ERR_LIMIT);
     assert_int_equal(why, expected);
 }
@@ -40,13 +43,13 @@ static void assert_full(ln_capacity *c, ln_span topic, ln_hub_obstacle expected)
 static void a_topic_is_full_at_its_bound_and_all_at_theirs(void **state)
 {
     (void)state;
-    ln_capacity *c = with_bounds(2, 3);
+    ln_capacity *c = with_bounds(0, 2, 3);
     take(c, LN_SPAN("a"));
     take(c, LN_SPAN("a"));
-    assert_full(c, LN_SPAN("a"), LN_HUB_TOPIC_IS_FULL);
+    assert_full(c, LN_SPAN("a"), LN_CAPACITY_TOPIC_FULL);
     take(c, LN_SPAN("b"));
-    assert_full(c, LN_SPAN("b"), LN_HUB_IS_FULL);
-    assert_full(c, LN_SPAN("a"), LN_HUB_IS_FULL);
+    assert_full(c, LN_SPAN("b"), LN_CAPACITY_ALL_FULL);
+    assert_full(c, LN_SPAN("a"), LN_CAPACITY_ALL_FULL);
     assert_true(ln_capacity_total(c) == 3);
     assert_int_equal(ln_capacity_count(c, LN_SPAN("a")), 2);
     assert_int_equal(ln_capacity_count(c, LN_SPAN("c")), 0);
@@ -62,13 +65,46 @@ static void a_topic_is_full_at_its_bound_and_all_at_theirs(void **state)
 static void without_bounds_it_only_counts(void **state)
 {
     (void)state;
-    ln_capacity *c = with_bounds(0, 0);
+    ln_capacity *c = with_bounds(0, 0, 0);
     for (int i = 0; i < 10000; i++)
         take(c, LN_SPAN("a"));
     assert_int_equal(ln_capacity_count(c, LN_SPAN("a")), 10000);
     for (int i = 0; i < 10000; i++)
         ln_capacity_give(c, LN_SPAN("a"));
     assert_int_equal(ln_capacity_count(c, LN_SPAN("a")), 0);
+    done(c);
+}
+
+static void topics_are_bounded_and_listed(void **state)
+{
+    (void)state;
+    ln_capacity *c = with_bounds(2, 0, 0);
+    ln_span rest, topic;
+    uint32_t taken, sum = 0;
+    ln_buf list;
+
+    take(c, LN_SPAN("a"));
+    take(c, LN_SPAN("bb"));
+    assert_full(c, LN_SPAN("c"), LN_CAPACITY_TOPICS_FULL);
+    take(c, LN_SPAN("bb"));
+    assert_int_equal(ln_capacity_topics(c), 2);
+    ln_buf_init(&list, &fa.hook);
+    assert_int_equal(ln_capacity_list(c, &list), 0);
+    rest = (ln_span){list.data, list.size};
+    while (ln_capacity_next(&rest, &topic, &taken)) {
+        assert_int_equal(topic.size, taken); /* "a" has one, "bb" two */
+        assert_memory_equal(topic.data, taken == 1 ? "a" : "bb", taken);
+        sum += taken;
+    }
+    assert_int_equal(sum, 3);
+    ln_buf_fini(&list);
+    ln_capacity_give(c, LN_SPAN("a"));
+    take(c, LN_SPAN("c"));
+    assert_int_equal(ln_capacity_topics(c), 2);
+    ln_capacity_give(c, LN_SPAN("bb"));
+    ln_capacity_give(c, LN_SPAN("bb"));
+    ln_capacity_give(c, LN_SPAN("c"));
+    assert_int_equal(ln_capacity_topics(c), 0);
     done(c);
 }
 
@@ -88,7 +124,7 @@ static void *come_and_go(void *arg)
     for (int i = 0; i < ROUNDS; i++) {
         const bool is_a = i % 3 > 0;
         const ln_span topic = is_a ? LN_SPAN("a") : LN_SPAN("b");
-        ln_hub_obstacle why = LN_HUB_IS_FREE;
+        ln_capacity_obstacle why = UNTOUCHED;
         if (ln_capacity_take(w->c, topic, &why) < 0)
             continue;
         const bool is_over = atomic_fetch_add(&w->inside, 1) >= BOUND;
@@ -106,7 +142,7 @@ static void *come_and_go(void *arg)
 static void racing_threads_never_pass_a_bound(void **state)
 {
     (void)state;
-    crowd w = {.c = with_bounds(TOPIC_BOUND, BOUND)};
+    crowd w = {.c = with_bounds(0, TOPIC_BOUND, BOUND)};
     ln_thread threads[THREADS];
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(ln_thread_start(&threads[i], come_and_go, &w), 0);
@@ -119,8 +155,8 @@ static void racing_threads_never_pass_a_bound(void **state)
 static int one_life(const ln_allocator *alloc, void *user)
 {
     (void)user;
-    ln_hub_obstacle why = LN_HUB_IS_FREE;
-    ln_capacity *c = ln_capacity_new(alloc, &(ln_hub_bounds){.members = 9}, seed);
+    ln_capacity_obstacle why = UNTOUCHED;
+    ln_capacity *c = ln_capacity_new(alloc, &(ln_capacity_bounds){.all = 9}, seed);
     if (!c)
         return LN_ERR_NOMEM;
     const int rc = ln_capacity_take(c, LN_SPAN("a"), &why);
@@ -143,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_topic_is_full_at_its_bound_and_all_at_theirs),
         cmocka_unit_test(without_bounds_it_only_counts),
+        cmocka_unit_test(topics_are_bounded_and_listed),
         cmocka_unit_test(racing_threads_never_pass_a_bound),
         cmocka_unit_test(out_of_memory_takes_no_place),
     };

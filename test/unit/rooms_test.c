@@ -198,8 +198,9 @@ static void room_names_are_checked(void **state)
     char target[300] = "/rooms?room=";
     static const char *const bad[] = {"a%20b", "a+b",       "%C3%A4", "a/b",   "%00",
                                       "a%00b", "$linnet.x", "%zz",    "a%2Fb", "a,b"};
-    static const char json[] = "{\"error\":{\"code\":\"WEBSOCKET_INVALID_ROOM\",\"message\":"
-                               "\"invalid websocket room\"}}\n";
+    static const char json[] =
+        "{\"error\":{\"code\":\"WEBSOCKET_INVALID_ROOM\",\"message\":\"invalid websocket room\","
+        "\"category\":\"validation_error\",\"type\":\"validation_failure\"}}\n";
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         strcpy(target + 12, bad[i]);

@@ -1,0 +1,1156 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The rooms dialect of `linnet serve`, seen by independent clients: python3-websockets, bare sockets, PyJWT, hashlib.
+
+Handshakes row by row, limits, tokens, passwords, rules, rates, close codes, the administrators' requests, reloading.
+
+Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the
+program, build/release/linnet by default; arguments select tests whose names contain one of them.
+"""
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+try:
+    import jwt
+    import websockets
+except ImportError as missing:
+    print("not ok - prerequisites: %s (for %s)" % (missing, sys.executable))
+    sys.exit(1)
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
+PATIENCE = 20  # seconds, for anything that should happen soon
+SECRET = "jwt-" + "0123456789abcdef" * 4
+ADMIN = "admin-" + "fedcba9876543210" * 2
+PASSWORD = "correct horse"
+FIELDS = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+          "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+TESTS = []
+folder = tempfile.TemporaryDirectory(prefix="linnet-rooms-")
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def same(what, got, wanted):
+    if got != wanted:
+        raise AssertionError("%s is %s, not %s" % (what, repr(got)[:300], repr(wanted)[:300]))
+
+
+def true(what, value):
+    if not value:
+        raise AssertionError("not so: " + what)
+
+
+def path(name, text=None):
+    file = os.path.join(folder.name, name)
+    if text is not None:
+        with open(file, "w") as out:
+            out.write(text)
+    return file
+
+
+def linnet(*words, stdin="", code=0, env=None):
+    done = subprocess.run([LINNET, *words], input=stdin, capture_output=True, text=True, timeout=PATIENCE,
+                          env={**clean_environment(), **(env or {})})
+    same("exit code of %s (%s)" % (words, done.stderr), done.returncode, code)
+    return done.stdout if code == 0 or done.stdout else done.stderr
+
+
+def clean_environment():
+    return {k: v for k, v in os.environ.items() if not k.startswith("LINNET_") or k == "LINNET_IO"}
+
+
+def pbkdf2(password, rounds, size):
+    salt = os.urandom(16)
+    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds, size)
+    return "%d$%s$%s" % (rounds, base64.b64encode(salt).decode(), base64.b64encode(key).decode())
+
+
+def token(secret=SECRET, lifetime=600, **claims):
+    return jwt.encode({"sub": "u-1", "exp": int(time.time()) + lifetime, **claims}, secret, algorithm="HS256")
+
+
+class Server:
+    """A running `linnet serve` on a free port. What it says is kept in .log."""
+
+    def __init__(self, *args, env=None):
+        self.process = subprocess.Popen([LINNET, "serve", "--listen", "127.0.0.1:0", *args], stderr=subprocess.PIPE,
+                                        env={**clean_environment(), **(env or {})})
+        self.log = ""
+        self.said(r":(\d+)/ ")
+        self.port = int(re.search(r":(\d+)/ ", self.log)[1])
+        self.next_address = 1
+
+    def read(self, patience):
+        if select.select([self.process.stderr], [], [], max(0, patience))[0]:
+            data = os.read(self.process.stderr.fileno(), 65536)
+            true("it goes on, after %r" % self.log, data)
+            self.log += data.decode("utf-8", "replace")
+
+    def said(self, pattern, patience=PATIENCE):
+        """Waits until it has said so."""
+        end = time.monotonic() + patience
+        while not re.search(pattern, self.log):
+            true("it says %s: %r" % (pattern, self.log), time.monotonic() < end)
+            self.read(end - time.monotonic())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stderr.close()
+
+    def url(self, query=""):
+        return "ws://127.0.0.1:%d/rooms%s" % (self.port, query)
+
+    def ask(self, method, target, fields=None, body=b"", source=None):
+        """Status, head and body of a request; of a connection that ends after it."""
+        with Raw(self, method, target, {**(fields or {}), "Connection": "close", "Content-Length": str(len(body))}, body, source) as c:
+            return c.status, c.head, c.all()
+
+    def metrics(self, form=""):
+        status, _, body = self.ask("GET", "/_admin/metrics" + form, {"Authorization": "Bearer " + ADMIN})
+        same("status of metrics", status, 200)
+        return json.loads(body)
+
+    def settle(self, **wanted):
+        """Waits until the metrics say so."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            got = self.metrics()
+            if all(got[k] == v for k, v in wanted.items()):
+                return got
+            true("%s is not %s" % ({k: got[k] for k in wanted}, wanted), time.monotonic() < end)
+            time.sleep(0.01)
+
+    def broadcast(self, text, query="", source=None):
+        return self.ask("POST", "/_admin/broadcast" + query, {"Authorization": "Bearer " + ADMIN},
+                        text if isinstance(text, bytes) else text.encode(), source)[0]
+
+
+def administered(*args, **more):
+    return Server("--admin-secret-file", path("admin"), *args, **more)
+
+
+class Raw:
+    """A client that says exactly what it is told to."""
+
+    def __init__(self, server, method="GET", target="/rooms", fields=None, body=b"", source=None):
+        self.socket = socket.create_connection(("127.0.0.1", server.port), PATIENCE, (source or "127.0.0.1", 0))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.rest = b""
+        lines = {"Host": "127.0.0.1:%d" % server.port, **(FIELDS if fields is None else fields)}
+        head = "%s %s HTTP/1.1\r\n%s\r\n" % (method, target, "".join("%s: %s\r\n" % (k, v) for k, v in lines.items() if v is not None))
+        self.socket.sendall(head.encode("latin-1") + body)
+        self.head = self.until(b"\r\n\r\n").decode("latin-1")
+        self.status = int(self.head.split()[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def until(self, end):
+        while end not in self.rest:
+            piece = self.socket.recv(65536)
+            true("%r comes: %r" % (end, self.rest), piece)
+            self.rest += piece
+        at = self.rest.index(end) + len(end)
+        found, self.rest = self.rest[:at], self.rest[at:]
+        return found
+
+    def take(self, n):
+        while len(self.rest) < n:
+            piece = self.socket.recv(1 << 20)
+            true("%d bytes come, not only %r" % (n, self.rest), piece)
+            self.rest += piece
+        found, self.rest = self.rest[:n], self.rest[n:]
+        return found
+
+    def all(self):
+        while True:
+            piece = self.socket.recv(65536)
+            if not piece:
+                return self.rest
+            self.rest += piece
+
+    def send(self, first, payload=b"", masked=True):
+        n = len(payload)
+        size = bytes([n]) if n < 126 else b"\x7e" + struct.pack(">H", n) if n < 65536 else b"\x7f" + struct.pack(">Q", n)
+        size = bytes([size[0] | (0x80 if masked else 0)]) + size[1:]
+        self.socket.sendall(bytes([first]) + size + (bytes(4) if masked else b"") + payload)
+
+    def receive(self):
+        first, size = self.take(2)
+        if size >= 126:
+            size = int.from_bytes(self.take(2 if size == 126 else 8), "big")
+        return first, self.take(size)
+
+    def closed(self):
+        """Code and reason of the close frame, whatever comes before it."""
+        first, payload = self.receive()
+        while first != 0x88:
+            first, payload = self.receive()
+        return int.from_bytes(payload[:2], "big"), payload[2:].decode()
+
+
+def handshake(server, query="", source=None, **changes):
+    """Status and parsed error of an upgrade; None for the error of a 101. Underscores stand for hyphens."""
+    fields = {**FIELDS, **{name.replace("_", "-"): value for name, value in changes.items()}}
+    with Raw(server, "GET", "/rooms" + query, fields, source=source) as c:
+        if c.status == 101:
+            return 101, None
+        true("it is JSON: %s" % c.head, "Content-Type: application/json\r\n" in c.head)
+        body = c.all()
+        true("it ends with a newline", body.endswith(b"\n"))
+        return c.status, json.loads(body)
+
+
+def error(code, message, category, kind):
+    return {"error": {"code": code, "message": message, "category": category, "type": kind}}
+
+
+AUTH = ("auth_error", "forbidden_request")
+BAD_TOKEN = (403, error("WEBSOCKET_INVALID_TOKEN", "forbidden: invalid token", *AUTH))
+BAD_PASSWORD = (403, error("WEBSOCKET_ROOM_FORBIDDEN", "forbidden: bad room password", *AUTH))
+ROOM_FULL = (429, error("WEBSOCKET_JOIN_DENIED", "websocket room at capacity", "rate_limit_error", "rate_limited"))
+ALL_FULL = (503, error("WEBSOCKET_JOIN_DENIED", "websocket hub at capacity", "server_error", "service_unavailable"))
+DENIED = error("WEBSOCKET_JOIN_DENIED", "websocket room join denied", "rate_limit_error", "rate_limited")
+DENIED_ALL = error("WEBSOCKET_JOIN_DENIED", "websocket room join denied", "server_error", "service_unavailable")
+FORBIDDEN = (403, error("WEBSOCKET_ROOM_FORBIDDEN", "websocket room access denied", *AUTH))
+BAD_ROOM = (400, error("WEBSOCKET_INVALID_ROOM", "invalid websocket room", "validation_error", "validation_failure"))
+ENTERED = (101, None)
+
+
+def with_tokens(*args, **more):
+    return administered("--auth-secret-file", path("secret"), *args, **more)
+
+
+def engine_refuses(server, wanted, what, method="GET", **changes):
+    fields = {**FIELDS, **{name.replace("_", "-"): value for name, value in changes.items()}}
+    with Raw(server, method, "/rooms", fields) as c:
+        same("status for " + what, c.status, wanted)
+        return c.head
+
+
+def run_async(coroutine):
+    return asyncio.run(asyncio.wait_for(coroutine, 3 * PATIENCE))
+
+
+def connect(url, **more):
+    return websockets.connect(url, ping_interval=None, open_timeout=PATIENCE, close_timeout=PATIENCE, **more)
+
+
+def bearer(text):
+    return {"extra_headers": {"Authorization": "Bearer " + text}}
+
+
+async def soon(awaitable):
+    return await asyncio.wait_for(awaitable, PATIENCE)
+
+
+async def ended(ws):
+    """Code and reason that the server closed with; what came before it is forgotten."""
+    try:
+        while True:
+            await soon(ws.recv())
+    except websockets.ConnectionClosed:
+        return ws.close_code, ws.close_reason
+
+
+async def silent(ws, seconds=0.3):
+    try:
+        text = await asyncio.wait_for(ws.recv(), seconds)
+    except asyncio.TimeoutError:
+        return
+    raise AssertionError("it got %r" % text)
+
+
+# ------------------------------------------------------------------------------------------------ handshake, legacy
+
+
+@test
+def legacy_rows_1_to_3_method_and_upgrade():
+    with Server() as s:
+        engine_refuses(s, 405, "POST", method="POST")
+        for what, wanted, change in (("no Upgrade", 426, {"Upgrade": "h2c"}), ("no Connection", 426, {"Connection": "keep-alive"}),
+                                     ("no key", 400, {"Sec_WebSocket_Key": None}), ("an empty key", 400, {"Sec_WebSocket_Key": ""}),
+                                     ("a short key", 400, {"Sec_WebSocket_Key": "c2hvcnQ="})):
+            engine_refuses(s, wanted, what, **change)
+        head = engine_refuses(s, 426, "version 12", Sec_WebSocket_Version="12")
+        true("the answer names the version", "Sec-WebSocket-Version: 13\r\n" in head)
+        with Raw(s) as c:
+            same("the head", c.head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+
+
+@test
+def legacy_row_4_passwords_in_every_form_from_every_place():
+    hashes = {"ours": linnet("token", "hash-password", stdin=PASSWORD + "\n").strip(), "seed": pbkdf2(PASSWORD, 10000, 32),
+              "head": pbkdf2(PASSWORD, 210000, 64), "a:b": pbkdf2(PASSWORD, 10000, 64)}
+    path("passwords", "# rooms\n\n" + "".join(" %s:%s\r\n" % entry for entry in hashes.items()))
+    with administered("--room-passwords", path("passwords")) as s:
+        right = PASSWORD.replace(" ", "+")
+        for number, room in enumerate(hashes):
+            source = "127.0.1.%d" % (number + 1)
+            same("right, in the address", handshake(s, "?room=%s&room_password=%s" % (room, right), source), ENTERED)
+            same("right, in a header", handshake(s, "?room=" + room, source, X_WebSocket_Room_Password=PASSWORD), ENTERED)
+            same("wrong", handshake(s, "?room=%s&room_password=correct" % room, source), BAD_PASSWORD)
+            same("none", handshake(s, "?room=" + room, source), BAD_PASSWORD)
+            same("empty", handshake(s, "?room=%s&room_password=" % room, source), BAD_PASSWORD)
+            same("too long", handshake(s, "?room=%s&room_password=%s" % (room, "x" * 4097), source), BAD_PASSWORD)
+            same("the header counts", handshake(s, "?room=%s&room_password=%s" % (room, right), source,
+                                                X_WebSocket_Room_Password="no"), BAD_PASSWORD)
+        same("wrong for an open room", handshake(s, "?room=open&room_password=x"), ENTERED)
+        found = s.settle(members=0)
+        same("hashes worked out", (found["password_checks_total"], found["passwords_wrong_total"]), (16, 8))
+        same("refusals", (found["refused_total"], found["security_refused_total"]), (20, 20))
+
+
+@test
+def legacy_row_5_full_rooms_and_a_full_house():
+    with administered("--max-room-members", "2", "--max-registrations", "3") as s:
+        with Raw(s, target="/rooms?room=a"), Raw(s, target="/rooms?room=a"):
+            same("a third one", handshake(s, "?room=a"), ROOM_FULL)
+            with Raw(s, target="/rooms?room=b"):
+                same("a fourth one", handshake(s, "?room=c"), ALL_FULL)
+                same("all are looked at first", handshake(s, "?room=a"), ALL_FULL)
+        s.settle(members=0, rooms=0)
+        same("all are gone", handshake(s, "?room=a"), ENTERED)
+
+
+@test
+def legacy_row_6_a_token_is_optional_and_must_be_good():
+    with with_tokens("--query-token") as s:
+        same("none", handshake(s), ENTERED)
+        for scheme in ("Bearer ", "bearer ", "BEARER  "):
+            same(scheme, handshake(s, Authorization=scheme + token() + " "), ENTERED)
+        same("in the address", handshake(s, "?token=" + token()), ENTERED)
+        same("bad in the address", handshake(s, "?token=x"), BAD_TOKEN)
+        same("bad", handshake(s, Authorization="Bearer x.y.z"), BAD_TOKEN)
+        same("expired", handshake(s, Authorization="Bearer " + token(lifetime=-10)), BAD_TOKEN)
+        same("of another secret", handshake(s, Authorization="Bearer " + token("x" * 32)), BAD_TOKEN)
+        same("an empty one is none, and hides the other", handshake(s, "?token=x", Authorization="Bearer "), ENTERED)
+        same("a bearer goes before the address", handshake(s, "?token=" + token(), Authorization="Bearer x"), BAD_TOKEN)
+        same("another scheme is none", handshake(s, Authorization="Basic eDp5"), ENTERED)
+        same("too long", handshake(s, "?token=" + "x" * 8000 + "&a=1"), BAD_TOKEN)
+        found = s.settle(members=0)
+        same("tokens of who came in", found["tokens_total"], 4)
+    with with_tokens() as s:
+        same("the address is not looked at unless wanted", handshake(s, "?token=x"), ENTERED)
+    with administered() as s:
+        same("nobody could verify it", handshake(s, Authorization="Bearer " + token()), BAD_TOKEN)
+    with with_tokens("--token-required") as s:
+        same("one is required", handshake(s), (401, error("WEBSOCKET_TOKEN_REQUIRED", "websocket token required", "auth_error",
+                                                          "unauthorized_request")))
+
+
+@test
+def legacy_row_8_nothing_comes_before_the_101():
+    """Members talk and an administrator shouts, while others come and go: first the whole 101, then whole frames."""
+    with administered("--workers", "2") as s:
+        stop = threading.Event()
+        with Raw(s) as talker:
+            def talk():
+                while not stop.is_set():
+                    talker.send(0x81, b"storm")
+                    talker.receive()
+
+            def shout():
+                while not stop.is_set():
+                    s.broadcast("storm")
+
+            threads = [threading.Thread(target=work) for work in (talk, shout)]
+            for t in threads:
+                t.start()
+            try:
+                got = 0
+                for _ in range(200):
+                    with Raw(s) as c:
+                        same("the head", c.head.split("\r\n")[0], "HTTP/1.1 101 Switching Protocols")
+                        same("then a frame", c.receive(), (0x81, b"storm"))
+                        got += 1
+            finally:
+                stop.set()
+                for t in threads:
+                    t.join(PATIENCE)
+            same("all of them", got, 200)
+
+
+# ------------------------------------------------------------------------------------------------ handshake, strict
+
+
+def strict(*args, **more):
+    return with_tokens("--rooms", "strict", *args, **more)
+
+
+@test
+def strict_row_2_origins():
+    with strict("--origins", "https://a.example,http://b.example:8080") as s:
+        refused = (403, error("WEBSOCKET_FORBIDDEN_ORIGIN", "forbidden origin", *AUTH))
+        good = "Bearer " + token()
+        for origin, wanted in (("https://a.example", ENTERED), ("https://a.example:443", ENTERED), ("http://b.example:8080", ENTERED),
+                               ("http://a.example", refused), ("https://a.example:444", refused), ("http://b.example", refused),
+                               ("https://x.a.example", refused), ("https://a.example.evil", refused), ("null", refused),
+                               ("http://127.0.0.1:%d" % s.port, refused)):
+            same("origin " + origin, handshake(s, Origin=origin, Authorization=good), wanted)
+        same("it is looked at before the token", handshake(s, Origin="null"), refused)
+        same("no origin", handshake(s, Authorization=good), ENTERED)
+
+
+@test
+def strict_row_8_room_names():
+    with strict("--anonymous") as s:
+        for name in ("a%20b", "a/b", "%00", "x" * 129, "%zz", "a,b", "%C3%A4", "$linnet.presence.a", "*", "a.>"):
+            same("room " + name, handshake(s, "?room=" + name), BAD_ROOM)
+        for name in ("x" * 128, "AZaz09._:-", "", "a..b"):
+            same("room " + name, handshake(s, "?room=" + name), ENTERED)
+
+
+@test
+def strict_rows_9_and_10_tokens():
+    required = (401, error("WEBSOCKET_TOKEN_REQUIRED", "websocket token required", "auth_error", "unauthorized_request"))
+    invalid = (403, error("WEBSOCKET_INVALID_TOKEN", "invalid websocket token", *AUTH))
+    with strict() as s:
+        same("none", handshake(s), required)
+        same("an empty one", handshake(s, Authorization="Bearer"), required)
+        same("in the address", handshake(s, "?token=" + token()), required)
+        same("a bad one", handshake(s, Authorization="Bearer x"), invalid)
+        same("an expired one", handshake(s, Authorization="Bearer " + token(lifetime=-10)), invalid)
+        same("a good one", handshake(s, Authorization="Bearer " + token()), ENTERED)
+        same("the room goes before", handshake(s, "?room=*"), BAD_ROOM)
+    with strict("--anonymous") as s:
+        same("none, where that is allowed", handshake(s), ENTERED)
+        same("one that is shown is verified", handshake(s, Authorization="Bearer x"), invalid)
+    linnet("serve", "--rooms", "strict", code=2)
+    linnet("serve", "--token-required", code=2)
+    linnet("serve", "--query-token", code=2)
+
+
+@test
+def strict_row_11_passwords_and_rules():
+    path("passwords", "locked:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
+    path("rules", "allow subscribe,publish chat.> role:member\nallow all locked anyone\nallow all inbox.{user} authenticated\n")
+    with strict("--room-passwords", path("passwords"), "--rules", path("rules")) as s:
+        member, other = "Bearer " + token(roles=["x", "member"]), "Bearer " + token(roles=["x"])
+        same("a member", handshake(s, "?room=chat.a", Authorization=member), ENTERED)
+        same("who is none", handshake(s, "?room=chat.a", Authorization=other), FORBIDDEN)
+        same("of no rule", handshake(s, "?room=elsewhere", Authorization=member), FORBIDDEN)
+        same("one's own", handshake(s, "?room=inbox.u-1", Authorization=other), ENTERED)
+        same("another's", handshake(s, "?room=inbox.u-2", Authorization=other), FORBIDDEN)
+        same("with the password", handshake(s, "?room=locked", Authorization=other, X_WebSocket_Room_Password=PASSWORD), ENTERED)
+        same("a wrong one", handshake(s, "?room=locked", Authorization=other, X_WebSocket_Room_Password="x"), FORBIDDEN)
+        same("the address does not count", handshake(s, "?room=locked&room_password=" + PASSWORD.replace(" ", "+"),
+                                                     Authorization=other), FORBIDDEN)
+
+
+@test
+def strict_row_12_capacity():
+    with strict("--anonymous", "--max-room-members", "1", "--max-registrations", "2") as s:
+        with Raw(s, target="/rooms?room=a"):
+            same("a full room", handshake(s, "?room=a"), (429, DENIED))
+            with Raw(s, target="/rooms?room=b"):
+                same("a full house", handshake(s, "?room=c"), (503, DENIED_ALL))
+            same("a bad token goes before", handshake(s, "?room=a", Authorization="Bearer x")[0], 403)
+
+
+# ------------------------------------------------------------------------------------------------ limits
+
+
+@test
+def the_number_of_rooms_is_limited():
+    with administered("--max-rooms", "2") as s:
+        with Raw(s, target="/rooms?room=a"), Raw(s, target="/rooms?room=b"):
+            same("a third room", handshake(s, "?room=c"), ALL_FULL)
+            same("one that is there", handshake(s, "?room=a"), ENTERED)
+        s.settle(rooms=0)
+
+
+@test
+def joins_are_limited_in_time():
+    with administered("--join-rate", "5") as s:
+        results = [handshake(s)[0] for _ in range(30)]
+        true("ten at once: %s" % results, results[:10] == [101] * 10 and 503 in results)
+        with Raw(s) as c:
+            if c.status == 503:
+                true("it says when", "Retry-After: 1\r\n" in c.head)
+        time.sleep(0.5)
+        same("and later again", handshake(s), ENTERED)
+
+
+@test
+def who_comes_again_takes_no_second_place():
+    """And whoever is refused in whatever way gives its place back."""
+    path("rules", "allow all > authenticated\n")
+    with with_tokens("--max-room-members", "1", "--rules", path("rules"), "--workers", "2") as s:
+        good = "Bearer " + token()
+        for _ in range(20):
+            same("refused by the rules, after a place was taken", handshake(s), FORBIDDEN)
+            same("refused for the token", handshake(s, Authorization="Bearer x"), BAD_TOKEN)
+            with Raw(s, fields={**FIELDS, "Authorization": good, "Sec-WebSocket-Protocol": "a, a"}) as c:
+                same("refused by the engine, after all that", c.status, 400)
+            with Raw(s, fields={**FIELDS, "Authorization": good}) as c:
+                same("let in", c.status, 101)
+            s.settle(members=0)
+        same("every place was given back", s.settle(members=0)["rooms"], 0)
+
+
+def running_threads(pid):
+    """How many of its threads work, or would if there were processors."""
+    states = []
+    for thread in os.listdir("/proc/%d/task" % pid):
+        with contextlib.suppress(OSError), open("/proc/%d/task/%s/stat" % (pid, thread)) as file:
+            states.append(file.read().rsplit(")", 1)[1].split()[0])
+    time.sleep(0.01)
+    return states.count("R")
+
+
+@test
+def passwords_are_limited_for_an_address_and_for_all():
+    path("passwords", "locked:" + pbkdf2(PASSWORD, 2000000, 64) + "\n")  # a second each
+    with administered("--room-passwords", path("passwords"), "--workers", "1") as s:
+        sockets = []
+
+        def try_one(source, password):
+            c = socket.create_connection(("127.0.0.1", s.port), PATIENCE, (source, 0))
+            c.sendall(("GET /rooms?room=locked&room_password=%s HTTP/1.1\r\nHost: x\r\n" % password +
+                       "".join("%s: %s\r\n" % field for field in FIELDS.items()) + "\r\n").encode())
+            sockets.append(c)
+            return c
+
+        def answers(clients):
+            """Statuses of those who have one at once; the others wait for their hash."""
+            time.sleep(0.3)
+            return [c.recv(4096).decode().split()[1] for c in clients if select.select([c], [], [], 0)[0]]
+
+        for number in range(15):
+            try_one("127.0.2.1", "w%d" % number)
+        limited = [c for c in sockets if select.select([c], [], [], 0.3)[0]]
+        heads = [c.recv(4096).decode() for c in limited]
+        same("over ten of one address", len([h for h in heads if " 429 " in h]), 5)
+        for head in heads:
+            true("it says why and when: " + head, "WEBSOCKET_RATE_LIMITED" in head and "Retry-After: 1\r\n" in head)
+        for number in range(80):
+            try_one("127.0.3.%d" % (number // 8 + 1), "w")
+        time.sleep(0.5)
+        busy = [c.recv(4096).decode() for c in sockets[15:] if select.select([c], [], [], 0)[0]]
+        refused = [h for h in busy if " 503 " in h]
+        true("more than 64 at a time: %d" % len(refused), 20 <= len(refused) <= 30)
+        for head in refused:
+            true("it says why and when: " + head, "WEBSOCKET_BUSY" in head and "Retry-After: 1\r\n" in head)
+        hashing = max(running_threads(s.process.pid) for _ in range(50))
+        true("of the server's threads %d work" % hashing, 1 <= hashing <= 3)  # two hash; and its worker
+        begin = time.monotonic()
+        same("others come in meanwhile", handshake(s, "?room=open"), ENTERED)
+        true("at once", time.monotonic() - begin < 1)
+        found = s.metrics()
+        true("they are counted", found["attempts_limited_total"] == 5 and found["busy_total"] == len(refused))
+        begin = time.monotonic()
+        statuses = answers([try_one("127.0.2.2", "w") for _ in range(11)])  # there is no room for most, but each is an attempt
+        took = time.monotonic() - begin
+        true("ten at once, two a second: %s" % statuses, 1 - 2 * took <= statuses.count("429") <= 1)
+        time.sleep(1)
+        statuses = answers([try_one("127.0.2.2", "w") for _ in range(20)])
+        took = time.monotonic() - begin
+        true("two a second: %s after %.2f s" % (statuses, took), 20 - 2 * took - 1 <= statuses.count("429") <= 18)
+        for c in sockets:  # whoever goes meanwhile is forgotten
+            c.close()
+
+
+# ------------------------------------------------------------------------------------------------ messages
+
+
+@test
+def every_message_goes_to_the_room_with_its_opcode():
+    async def talk(s):
+        async with connect(s.url("?room=r")) as ann, connect(s.url("?room=r")) as bob, connect(s.url("?room=other")) as eve:
+            for message in ("text", b"\x00\xff", "", "a" * 70000, b"b" * 200000):
+                await ann.send(message)
+                same("for who sent it", await soon(ann.recv()), message)
+                same("for the other", await soon(bob.recv()), message)
+            await silent(eve, 0.1)
+
+    with Server("--workers", "2") as s:
+        run_async(talk(s))
+
+
+@test
+def the_sender_may_be_left_out():
+    async def talk(s):
+        async with connect(s.url()) as ann, connect(s.url()) as bob:
+            await ann.send("x")
+            same("for the other", await soon(bob.recv()), "x")
+            await silent(ann, 0.2)
+
+    with Server("--exclude-sender") as s:
+        run_async(talk(s))
+
+
+@test
+def order_holds_over_workers():
+    """Upstream reorders with several workers: 2,000 messages of each of two senders, seen by six members."""
+    async def talk(s):
+        members = [await connect(s.url(), max_queue=None) for _ in range(6)]
+        for sender in members[:2]:
+            for number in range(2000):
+                await sender.send("%d:%d" % (members.index(sender), number))
+        for member in members:
+            got = [(await soon(member.recv())).split(":") for _ in range(4000)]
+            for sender in "01":
+                same("what %s sent" % sender, [int(n) for who, n in got if who == sender], list(range(2000)))
+        for member in members:
+            await member.close()
+
+    with Server("--workers", "2") as s:
+        run_async(talk(s))
+
+
+@test
+def a_message_cut_short_by_a_close_is_not_delivered():
+    with Server() as s, Raw(s) as listener, Raw(s) as c:
+        c.send(0x01, b"half of ")
+        c.send(0x88, struct.pack(">H", 1000))
+        same("the answer", c.receive(), (0x88, struct.pack(">H", 1000)))
+        listener.send(0x81, b"whole")
+        same("what the room got", listener.receive(), (0x81, b"whole"))
+
+
+@test
+def frames_that_break_the_protocol_have_their_codes():
+    for what, bytes_, wanted in (
+            ("a length with the top bit", b"\x82\xff\x80\0\0\0\0\0\0\1\0\0\0\0", 1002), ("no mask", b"\x81\x01x", 1002),
+            ("RSV1", b"\xc1\x80\0\0\0\0", 1002), ("a reserved opcode", b"\x83\x80\0\0\0\0", 1002),
+            ("a long length for a short frame", b"\x81\xfe\0\1\0\0\0\0x", 1002),
+            ("a fragmented ping", b"\x09\x80\0\0\0\0", 1002), ("a large ping", b"\x89\xfe\0\x7e\0\0\0\0" + bytes(126), 1002),
+            ("a close of one byte", b"\x88\x81\0\0\0\0\3", 1002), ("a bad close code", b"\x88\x82\0\0\0\0\x03\xe7", 1002),
+            ("a stray continuation", b"\x80\x81\0\0\0\0x", 1002), ("text in text", b"\x01\x81\0\0\0\0a\x81\x81\0\0\0\0b", 1002),
+            ("bad UTF-8", b"\x81\x81\0\0\0\0\xff", 1007), ("too much", b"\x82\xff\0\0\0\0\0\x10\0\1\0\0\0\0", 1009)):
+        with Server() as s, Raw(s) as c:
+            c.socket.sendall(bytes_)
+            same("the code for " + what, c.closed()[0], wanted)
+            same("the server goes on", handshake(s), ENTERED)
+
+
+@test
+def strict_text_is_checked():
+    with strict("--anonymous", "--max-message", "4MiB") as s:
+        for what, text, wanted in (("a newline", b"a\nb", (1008, "message rejected")), ("a return", b"\r", (1008, "message rejected")),
+                                   ("a tab", b"a\tb", (1008, "message rejected")), ("nothing", b"", (1008, "message rejected")),
+                                   ("NUL", b"\0", (1008, "message rejected")), ("DEL", b"x\x7f", (1008, "message rejected")),
+                                   ("too much", b"x" * ((1 << 20) + 1), (1009, "message too large")),
+                                   ("no UTF-8", b"\xc3", (1007, None))):
+            with Raw(s, target="/rooms?room=r") as listener, Raw(s, target="/rooms?room=r") as c:
+                c.send(0x81, text)
+                code, reason = c.closed()
+                same("the code for " + what, code, wanted[0])
+                if wanted[1]:
+                    same("the reason for " + what, reason, wanted[1])
+                listener.send(0x81, b"end")
+                same("what the room got of " + what, listener.receive(), (0x81, b"end"))
+        with Raw(s) as c:
+            for first, good in ((0x81, b"plain"), (0x81, "\u00e4\u20ac".encode()), (0x81, b"x" * (1 << 20)), (0x82, b"a\n\0"), (0x82, b"")):
+                c.send(first, good)
+                same("it comes", c.receive(), (first, good))
+        same("they are counted", s.metrics()["rejected_text_total"], 7)
+    with Server() as s, Raw(s) as c:
+        c.send(0x81, b"a\n\t\0")
+        same("legacy takes any text", c.receive(), (0x81, b"a\n\t\0"))
+
+
+@test
+def publishing_and_presence_need_permission():
+    async def talk(s):
+        writer, reader = bearer(token(roles=["writer"])), bearer(token(roles=["reader"]))
+        async with connect(s.url("?room=news&presence=1"), **writer) as w, connect(s.url("?room=news&presence=1"), **reader) as r:
+            await w.send("headline")
+            while True:
+                text = await soon(w.recv())
+                if text == "headline":
+                    break
+                same("else presence", json.loads(text)["type"], "presence")
+            same("for the reader", await soon(r.recv()), "headline")
+            await silent(r)  # presence is not for it, though it asked
+            await r.send("graffiti")
+            same("the reader's end", await ended(r), (1008, "not permitted to publish"))
+        async with connect(s.url("?room=news")) as nobody:
+            await nobody.send("x")
+            same("nobody's end", await ended(nobody), (1008, "not permitted to publish"))
+
+    path("rules", "allow all news role:writer\nallow subscribe news anyone\n")
+    with with_tokens("--rules", path("rules")) as s:
+        run_async(talk(s))
+        same("they are counted", s.metrics()["forbidden_total"], 2)
+
+
+# ------------------------------------------------------------------------------------------------ tokens
+
+
+def raw_token(header, claims, secret=SECRET):
+    parts = [base64.urlsafe_b64encode((p if isinstance(p, str) else json.dumps(p)).encode()).rstrip(b"=") for p in (header, claims)]
+    mac = hmac.new(secret.encode(), b".".join(parts), hashlib.sha256).digest()
+    return b".".join([*parts, base64.urlsafe_b64encode(mac).rstrip(b"=")]).decode()
+
+
+@test
+def rules_of_tokens():
+    now = int(time.time())
+    hs256, claims = {"alg": "HS256"}, {"sub": "u"}
+    good = raw_token(hs256, claims)
+    with with_tokens() as s:
+        for what, text, wanted in (
+                ("no exp", good, 101), ("exp to come", raw_token(hs256, {"exp": now + 60}), 101),
+                ("typ and kid", raw_token({"alg": "HS256", "typ": "x", "kid": "y"}, claims), 101),
+                ("nbf and iat past", raw_token(hs256, {"nbf": now - 5, "iat": now - 5}), 101),
+                ("exp past", raw_token(hs256, {"exp": now - 3}), 403), ("exp of text", raw_token(hs256, {"exp": "9999999999"}), 403),
+                ("exp negative", raw_token(hs256, {"exp": -1}), 403), ("exp with a fraction", raw_token(hs256, {"exp": now + 60.5}), 403),
+                ("nbf to come", raw_token(hs256, {"nbf": now + 60}), 403),
+                ("alg none", raw_token({"alg": "none"}, claims), 403), ("alg hs256", raw_token({"alg": "hs256"}, claims), 403),
+                ("alg missing", raw_token({}, claims), 403), ("alg RS256", raw_token({"alg": "RS256"}, claims), 403),
+                ("crit", raw_token({"alg": "HS256", "crit": ["exp"]}, claims), 403),
+                ("a member twice", raw_token(hs256, '{"sub":"a","sub":"b"}'), 403),
+                ("claims of a list", raw_token(hs256, "[]"), 403), ("no JSON", raw_token(hs256, "x"), 403),
+                ("another secret", raw_token(hs256, claims, "x" * 64), 403), ("an empty secret", raw_token(hs256, claims, ""), 403),
+                ("no signature", good[:good.rindex(".") + 1], 403), ("two parts", good[:good.rindex(".")], 403),
+                ("four parts", good + ".x", 403), ("padding", good + "=", 403), ("8 KiB", "x" * 8193, 403)):
+            fields = {**FIELDS, "Authorization": "Bearer " + text}
+            if len(text) > 8000:  # longer than a head may be: the engine says so
+                wanted = 431
+            with Raw(s, fields=fields) as c:
+                same("the status for " + what, c.status, wanted)
+
+
+@test
+def the_last_second_of_a_token_and_the_end_of_a_connection():
+    async def wait(s):
+        end = int(time.time()) + 2
+        async with connect(s.url(), **bearer(token(lifetime=2 + int(time.time()) - int(time.time())))) as ws, connect(s.url()) as other:
+            stop = asyncio.Event()
+
+            async def talk():
+                while not stop.is_set():
+                    await other.send(str(time.time()))
+                    await other.recv()
+
+            talker = asyncio.ensure_future(talk())
+            last = 0
+            try:
+                while True:
+                    last = float(await soon(ws.recv()))
+            except websockets.ConnectionClosed:
+                closed = time.time()
+            stop.set()
+            await talker
+            same("how it ended", (ws.close_code, ws.close_reason), (4001, "token expired"))
+            # good in the very second that it names, and 1 s later at the latest it is over
+            true("not too early: %.3f" % (closed - end), closed > end + 0.5)
+            true("not too late: %.3f" % (closed - end - 1), closed < end + 1 + 1 + 0.5)
+            true("nothing of after it: %.3f" % (last - end - 1), last < end + 1 + 0.5)
+
+    with with_tokens() as s:
+        run_async(wait(s))
+        found = s.settle(members=0)
+        same("it is counted", found["expired_total"], 1)
+
+
+@test
+def a_token_may_be_exchanged_where_that_is_wanted():
+    def refresh(text):
+        return json.dumps({"type": "refresh", "token": text})
+
+    async def answer(ws):
+        return json.loads(await soon(ws.recv()))
+
+    async def talk(s):
+        begin = time.time()
+        bad = {"type": "error", "error": {"code": "WEBSOCKET_INVALID_TOKEN", "message": "invalid websocket token"}}
+        async with connect(s.url("?room=a"), **bearer(token(lifetime=2, roles=["member"]))) as ws, connect(s.url("?room=a")) as other:
+            for what, text in (("another's", token(sub="u-2")), ("an expired one", token(lifetime=-10))):
+                await ws.send(refresh(text))
+                same("the answer to " + what, await answer(ws), bad)
+            later = int(time.time()) + 600
+            await ws.send(refresh(jwt.encode({"sub": "u-1", "exp": later, "roles": ["member"]}, SECRET, algorithm="HS256")))
+            same("the answer to a new one", await answer(ws), {"type": "refreshed", "expires": later + 1})
+            await other.send(refresh(token()))
+            same("nobody cannot become somebody", await answer(other), bad)
+            await ws.send('{"type":"refreshing","token":"x"}')
+            same("what only looks like it is a message", await soon(other.recv()), '{"type":"refreshing","token":"x"}')
+            await soon(ws.recv())
+            await silent(other, max(0.1, begin + 3.5 - time.time()))  # no token went to the room, and nobody was closed
+            await ws.send("still here")
+            same("it outlived the old token", await soon(ws.recv()), "still here")
+            for _ in range(8):
+                await ws.send(refresh(token(roles=["member"])))
+            answers = [(await answer(ws)) for _ in range(8)]
+            same("too many are not looked at", answers[-1]["error"]["code"], "WEBSOCKET_RATE_LIMITED")
+            await asyncio.sleep(1.1)
+            await ws.send(refresh(token(roles=[])))
+            same("the answer to one without its role", (await answer(ws))["type"], "refreshed")
+            same("which it was here by", await ended(ws), (1008, "not permitted to be here"))
+
+    path("rules", "allow all a role:member\nallow all a anonymous\n")
+    with with_tokens("--refresh-tokens", "--rules", path("rules")) as s:
+        run_async(talk(s))
+        found = s.metrics()
+        true("they are counted: %s" % found, found["refreshed_total"] >= 2 and found["refresh_refused_total"] >= 4)
+    with with_tokens() as s, Raw(s) as c:
+        c.send(0x81, refresh("x").encode())
+        same("elsewhere it is a message", c.receive(), (0x81, refresh("x").encode()))
+
+
+# ------------------------------------------------------------------------------------------------ rates
+
+
+@test
+def who_sends_too_much_is_read_later_and_loses_nothing():
+    with administered("--rate", "50") as s, Raw(s) as c:
+        begin = time.monotonic()
+        for number in range(150):
+            c.send(0x81, b"%d" % number)
+        for number in range(150):
+            same("in order", c.receive(), (0x81, b"%d" % number))
+        took = time.monotonic() - begin
+        true("100 at once, the others at 50 a second: %.2f s" % took, 0.9 < took < 5)
+        true("it is counted", s.metrics()["paused_total"] >= 40)
+
+
+@test
+def or_is_closed_where_that_is_wanted():
+    with administered("--rate", "10", "--rate-excess", "close") as s, Raw(s) as c:
+        for number in range(40):
+            c.send(0x81, b"x")
+        same("the end", c.closed(), (1008, "rate limit exceeded"))
+        same("it is counted", s.metrics()["rate_closed_total"], 1)
+
+
+@test
+def rates_of_bytes_users_and_addresses():
+    with with_tokens("--rate-bytes", "64KiB", "--workers", "1") as s, Raw(s) as c:
+        begin = time.monotonic()
+        for _ in range(6):
+            c.send(0x82, bytes(32 << 10))  # 192 KiB: 128 at once, the rest takes a second
+        for _ in range(6):
+            c.receive()
+        took = time.monotonic() - begin
+        true("bytes: %.2f s" % took, 0.9 < took < 5)
+    for flag, fields in (("--user-rate", {"Authorization": "Bearer " + token()}), ("--address-rate", {})):
+        with with_tokens(flag, "20", "--workers", "1") as s:
+            with Raw(s, target="/rooms?room=a", fields={**FIELDS, **fields}) as a, \
+                    Raw(s, target="/rooms?room=b", fields={**FIELDS, **fields}) as b, \
+                    Raw(s, target="/rooms?room=c", source="127.0.0.9") as other:
+                begin = time.monotonic()
+                for number in range(30):
+                    for c in (a, b):
+                        c.send(0x81, b"x")
+                other.send(0x81, b"x")
+                other.receive()
+                free = time.monotonic() - begin
+                for number in range(30):
+                    for c in (a, b):
+                        c.receive()
+                took = time.monotonic() - begin
+                true("%s of two connections together: %.2f s" % (flag, took), 0.9 < took < 5)
+                true("nobody else is held up: %.2f s" % free, free < 0.8)
+
+
+# ------------------------------------------------------------------------------------------------ administration
+
+
+@test
+def broadcasts_are_for_administrators():
+    with administered("--max-room-members", "9") as s:
+        good = {"Authorization": "Bearer " + ADMIN}
+        unauthorized = error("UNAUTHORIZED", "unauthorized", "auth_error", "unauthorized_request")
+        for what, fields in (("none", {}), ("another", {"Authorization": "Bearer " + ADMIN[:-1] + "x"}), ("a part", {"Authorization": "Bearer " + ADMIN[:32]}),
+                             ("more", {"Authorization": "Bearer " + ADMIN * 2}), ("an empty one", {"Authorization": "Bearer "}),
+                             ("another scheme", {"Authorization": "Basic " + ADMIN})):
+            status, head, body = s.ask("POST", "/_admin/broadcast?secret=" + ADMIN, fields, b"x")
+            same("with " + what, (status, json.loads(body)), (401, unauthorized))
+            true("it says how", "WWW-Authenticate: Bearer\r\n" in head)
+        status, head, body = s.ask("GET", "/_admin/broadcast", good)
+        same("GET", (status, json.loads(body)["error"]["code"]), (405, "METHOD_NOT_ALLOWED"))
+        true("it says what instead", "Allow: POST\r\n" in head)
+        status, _, body = s.ask("POST", "/_admin/broadcast", good, bytes((1 << 20) + 1))
+        same("too much", (status, json.loads(body)["error"]["code"]), (413, "WEBSOCKET_REQUEST_TOO_LARGE"))
+        status, _, body = s.ask("POST", "/_admin/broadcast?room=*", good, b"x")
+        same("no room", (status, json.loads(body)), BAD_ROOM)
+        status, _, body = s.ask("POST", "/_admin/broadcast", good, b"\xff")
+        same("no text", (status, json.loads(body)["error"]["code"]), (400, "WEBSOCKET_INVALID_TEXT"))
+        same("with nobody there", s.ask("POST", "/_admin/broadcast", good, b"x")[0], 204)
+        same("in any case", s.ask("POST", "/_admin/broadcast", {"Authorization": "bEARER " + ADMIN}, b"x")[0], 204)
+    with Server() as s:
+        same("without a secret there is none", s.ask("POST", "/_admin/broadcast", {"Authorization": "Bearer "}, b"x")[0], 404)
+
+
+@test
+def a_broadcast_reaches_everybody_once_or_a_room():
+    with administered("--workers", "2") as s:
+        with contextlib.ExitStack() as stack:
+            rooms = ["a", "a", "b", "b", "c"] * 4
+            clients = [stack.enter_context(Raw(s, target="/rooms?room=" + room)) for room in rooms]
+            same("to all", s.broadcast("all"), 204)
+            same("to one", s.broadcast("\u00e4 only", "?room=a"), 204)
+            same("the end", s.broadcast("end"), 204)
+            for room, c in zip(rooms, clients):
+                same("first", c.receive(), (0x81, b"all"))
+                if room == "a":
+                    same("then", c.receive(), (0x81, "\u00e4 only".encode()))
+                same("last", c.receive(), (0x81, b"end"))
+            found = s.metrics("?form=strict")
+            same("attempted, enqueued", (found["broadcast_attempted"], found["broadcast_enqueued"]), (48, 48))
+
+
+@test
+def a_broadcast_that_reaches_nobody_is_rejected():
+    with administered("--max-queue", "1", "--workers", "1", "--max-message", "1MiB") as s, Raw(s) as deaf:
+        deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        statuses = [s.broadcast(b"x" * (1 << 20)) for _ in range(12)]
+        true("first it is taken, then not: %s" % statuses, statuses[0] == 204 and statuses[-1] == 503)
+        found = s.metrics("?form=strict")
+        true("drops are counted: %s" % found, found["broadcast_dropped"] == statuses.count(503))
+        same("attempted", found["broadcast_attempted"], 12)
+
+
+@test
+def metrics_in_both_vocabularies():
+    path("passwords", "locked:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
+    with with_tokens("--room-passwords", path("passwords"), "--max-room-members", "2", "--max-registrations", "10") as s:
+        with Raw(s, target="/rooms?room=a"), Raw(s, target="/rooms?room=a", fields={**FIELDS, "Authorization": "Bearer " + token()}), \
+                Raw(s, target="/rooms?room=b"):
+            handshake(s, "?room=a")
+            handshake(s, "?room=*")
+            handshake(s, Authorization="Bearer x")
+            handshake(s, "?room=locked&room_password=x")
+            handshake(s, Origin="http://elsewhere.example")
+            engine_refuses(s, 400, "a key", Sec_WebSocket_Key="x")
+            same("nobody reads it without the secret", s.ask("GET", "/_admin/metrics")[0], 401)
+            same("legacy", list(s.metrics("?form=legacy").items()),
+                 [("active_connections", 3), ("rooms", 2), ("accepted_total", 3), ("rejected_total", 5), ("max_connections", 10),
+                  ("max_room_connections", 2)])
+            same("strict", list(s.metrics("?form=strict").items()),
+                 [("active_connections", 3), ("room_registrations", 3), ("rooms", 2), ("accepted_total", 3), ("rejected_total", 5),
+                  ("max_room_registrations", 10), ("max_room_connections", 2), ("broadcast_attempted", 0), ("broadcast_enqueued", 0),
+                  ("broadcast_skipped", 0), ("broadcast_dropped", 0), ("security_rejections", 4), ("invalid_ws_keys", 1),
+                  ("successful_auths", 1)])
+            found = s.metrics()
+            same("ours", (found["members"], found["joined_total"], found["passwords_wrong_total"]), (3, 3, 1))
+
+
+@test
+def the_secrets_must_differ_and_be_long_enough():
+    same_file = path("same", ADMIN + "\n")
+    said = linnet("serve", "--listen", "127.0.0.1:0", "--auth-secret-file", same_file, "--admin-secret-file", same_file, code=1)
+    true("it says so: " + said, "administrators' secret" in said)
+    said = linnet("serve", "--listen", "127.0.0.1:0", "--admin-secret-file", path("short", "x" * 31 + "\n"), code=1)
+    true("it says so: " + said, "32 bytes" in said)
+    said = linnet("serve", "--listen", "127.0.0.1:0", "--auth-secret-file", path("short"), code=1)
+    true("it says so: " + said, "32" in said)
+    with Server(env={"LINNET_AUTH_SECRET": SECRET, "LINNET_ADMIN_SECRET": ADMIN}) as s:
+        same("from the environment", handshake(s, Authorization="Bearer " + token()), ENTERED)
+        same("both", s.broadcast("x"), 204)
+
+
+# ------------------------------------------------------------------------------------------------ the program
+
+
+@test
+def keys_rules_and_passwords_are_read_again():
+    async def live(s):
+        async with connect(s.url("?room=a"), **bearer(token())) as ws, connect(s.url("?room=b"), **bearer(token())) as other:
+            await ws.send("x")
+            same("before", await soon(ws.recv()), "x")
+            path("changing-rules", "allow all b anyone\n")
+            s.process.send_signal(signal.SIGHUP)
+            same("who may not be there any more", await ended(ws), (1008, "not permitted to be here"))
+            await other.send("y")
+            same("the other one stays", await soon(other.recv()), "y")
+
+    new_secret = "n" * 64
+    path("changing-secret", SECRET + "\n")
+    path("changing-rules", "allow all > anyone\n")
+    path("changing-passwords", "locked:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
+    with Server("--auth-secret-file", path("changing-secret"), "--rules", path("changing-rules"),
+                "--room-passwords", path("changing-passwords")) as s:
+        run_async(live(s))
+        s.log = ""
+        for file, text in (("changing-secret", "short\n"), ("changing-rules", "allow everything\n"), ("changing-rules", ""),
+                           ("changing-passwords", "locked:nonsense\n"), ("changing-passwords", "nonsense\n")):
+            with open(path(file)) as old:
+                before = old.read()
+            path(file, text)
+            s.log = ""
+            s.process.send_signal(signal.SIGHUP)
+            s.said(r"stay as they were: \S*(changing|tokens)")
+            path(file, before)
+            same("the old key", handshake(s, "?room=b", Authorization="Bearer " + token()), ENTERED)
+            same("the old rules", handshake(s, "?room=a", Authorization="Bearer " + token()), FORBIDDEN)
+        path("changing-secret", new_secret + "\n")
+        path("changing-rules", "allow all > anyone\n")
+        path("changing-passwords", "c:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
+        s.log = ""
+        s.process.send_signal(signal.SIGHUP)
+        s.said("passwords reloaded")
+        same("the old key", handshake(s, Authorization="Bearer " + token()), BAD_TOKEN)
+        same("the new key", handshake(s, Authorization="Bearer " + token(new_secret)), ENTERED)
+        same("the new rules", handshake(s, "?room=a"), ENTERED)
+        same("the new password", handshake(s, "?room=c"), BAD_PASSWORD)
+        same("the old one's room", handshake(s, "?room=locked"), ENTERED)
+
+
+@test
+def stopping_twice_amid_a_storm():
+    """Upstream panics at the second stop, and at a broadcast during one."""
+    with administered("--workers", "2") as s, Raw(s) as c, Raw(s, target="/rooms?room=x") as idle:
+        stop = threading.Event()
+
+        def shout():
+            with contextlib.suppress(Exception):
+                while not stop.is_set():
+                    s.broadcast("storm")
+
+        shouters = [threading.Thread(target=shout) for _ in range(3)]
+        for t in shouters:
+            t.start()
+        for _ in range(20):
+            c.receive()
+        s.process.send_signal(signal.SIGTERM)
+        same("how it says goodbye", idle.closed()[0], 1001)
+        s.process.send_signal(signal.SIGTERM)
+        same("how it ends", s.process.wait(PATIENCE), 0)
+        stop.set()
+        for t in shouters:
+            t.join(PATIENCE)
+
+
+@test
+def no_secret_is_ever_logged():
+    marks = {"token": "tokenmark" + "x" * 40, "password": "passwordmark" * 3}
+    path("passwords", "locked:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
+    with with_tokens("--query-token", "--refresh-tokens", "--room-passwords", path("passwords"), "--log-level", "debug") as s:
+        s.said("warning: --query-token")
+        good = token()
+        for query, fields in (("?token=" + marks["token"], {}), ("?token=" + good, {}), ("?room=locked&room_password=" + marks["password"], {}),
+                              ("?room=*&token=" + marks["token"], {}), ("?token=" + marks["token"], {"Origin": "http://x.example"}),
+                              ("", {"Authorization": "Bearer " + marks["token"]}),
+                              ("?room=locked", {"X_WebSocket_Room_Password": marks["password"]}),
+                              ("?token=" + marks["token"] + "%zz", {}), ("?token=" + marks["token"], {"Sec_WebSocket_Extensions": ",,;"})):
+            with Raw(s, target="/rooms" + query, fields={**FIELDS, **{k.replace("_", "-"): v for k, v in fields.items()}}) as c:
+                answer = c.head + ("" if c.status == 101 else c.all().decode())
+            for mark in (*marks.values(), good):
+                true("the answer does not repeat it: " + answer, mark not in answer)
+        s.ask("POST", "/_admin/broadcast", {"Authorization": "Bearer " + marks["token"]}, b"x")
+        with Raw(s, target="/rooms?token=" + good) as c:
+            c.send(0x81, json.dumps({"type": "refresh", "token": marks["token"]}).encode())
+            c.receive()
+        s.process.send_signal(signal.SIGTERM)
+        s.process.wait(PATIENCE)
+        s.log += s.process.stderr.read().decode()
+        for mark in (*marks.values(), good, SECRET, ADMIN, PASSWORD):
+            true("the log does not have it: " + s.log, mark not in s.log)
+
+
+@test
+def rules_are_explained():
+    path("rules", "# who\ndeny publish news.> anyone\nallow all > role:member\nallow subscribe inbox.{user} authenticated\n")
+    for words, code, wanted in (
+            (("--user", "u", "--role", "member", "publish", "news.a"), 1, "denied: line 2: deny publish news.> anyone\n"),
+            (("--user", "u", "--role", "member", "publish", "chat"), 0, "allowed: line 3: allow all > role:member\n"),
+            (("--user", "u", "subscribe", "inbox.u"), 0, "allowed: line 4: allow subscribe inbox.{user} authenticated\n"),
+            (("subscribe", "inbox.u"), 1, "denied: no rule matches\n"),
+            (("--token", token(roles=["member"]), "--auth-secret-file", path("secret"), "subscribe", "x"), 0,
+             "allowed: line 3: allow all > role:member\n")):
+        same("the answer to %s" % (words,), linnet("rules", "explain", "--rules", path("rules"), *words, code=code), wanted)
+    same("by standard input", linnet("rules", "explain", "--rules", path("rules"), "--token", "-", "presence", "x", stdin=token(roles=["member"]) + "\n",
+                                     env={"LINNET_AUTH_SECRET": SECRET}), "allowed: line 3: allow all > role:member\n")
+    for words, code, reason in ((("explain", "--rules", path("rules"), "shout", "x"), 2, "subscribe, publish or presence"),
+                                (("explain", "subscribe", "x"), 2, "--rules"), (("explain", "--rules", path("nothing"), "publish", "x"), 1, "nothing"),
+                                (("explain", "--rules", path("bad-rules", "allow\n"), "publish", "x"), 1, "line 1"),
+                                (("explain", "--rules", path("rules"), "--token", "x", "publish", "x"), 2, "--token needs"),
+                                (("explain", "--rules", path("rules"), "--token", "x", "--auth-secret-file", path("secret"), "publish", "x"), 1, "malformed"),
+                                (("frobnicate",), 2, "one word too many"), ((), 2, "explain")):
+        true("%s says %s" % (words, reason), reason in linnet("rules", *words, code=code))
+
+
+@test
+def files_of_the_program_are_bounded():
+    line = "r%05d:" + pbkdf2(PASSWORD, 10000, 32) + "\n"
+    fits = path("many", "".join(line % number for number in range(65536)))
+    with Server("--room-passwords", fits) as s:
+        same("the last of them", handshake(s, "?room=r65535"), BAD_PASSWORD)
+    for name, text, reason in (("more", line % 70000, "too many passwords"), ("nul", "a\0b", "no text")):
+        with open(fits) as file:
+            path(name, (file.read() if name == "more" else "") + text)
+        said = linnet("serve", "--listen", "127.0.0.1:0", "--room-passwords", path(name), code=1)
+        true("it says so: " + said, reason in said)
+    with open(path("large"), "w") as file:
+        file.truncate((32 << 20) + 1)
+    said = linnet("serve", "--listen", "127.0.0.1:0", "--room-passwords", path("large"), code=1)
+    true("it says so: " + said, "limit" in said)
+
+
+@test
+def passwords_are_hashed_from_standard_input():
+    one, two = (linnet("token", "hash-password", stdin=PASSWORD + "\n").strip() for _ in range(2))
+    true("scrypt, with a salt: " + one, re.fullmatch(r"\$scrypt\$ln=15,r=8,p=1\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+", one) and one != two)
+    salt, key = (base64.b64decode(part + "=" * (-len(part) % 4)) for part in one.split("$")[3:])
+    same("the key", hashlib.scrypt(PASSWORD.encode(), salt=salt, n=1 << 15, r=8, p=1, maxmem=1 << 26, dklen=len(key)), key)
+    for text in ("", "\n"):
+        true("nothing is no password", "no password" in linnet("token", "hash-password", stdin=text, code=1))
+
+
+@test
+def a_client_that_does_not_read_is_closed_where_that_is_wanted():
+    with administered("--overflow", "close", "--max-queue", "64KiB", "--workers", "1") as s, Raw(s) as deaf, Raw(s) as talker:
+        for _ in range(300):
+            talker.send(0x82, bytes(60 << 10))
+            talker.receive()
+            if s.metrics()["members"] == 1:
+                break
+        same("members left", s.settle(members=1)["members"], 1)
+        true("it counts", s.metrics()["closed_total"] >= 1)
+        del deaf
+
+
+def main():
+    path("secret", SECRET + "\n")
+    path("admin", ADMIN + "\n")
+    chosen = [t for t in TESTS if not sys.argv[1:] or any(word in t.__name__ for word in sys.argv[1:])]
+    failed = 0
+    for function in chosen:
+        name = function.__name__.replace("_", " ")
+        try:
+            function()
+            print("ok - " + name, flush=True)
+        except Exception as problem:  # whatever it is, the next test runs
+            failed += 1
+            where = [frame for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == __file__]
+            print("not ok - %s: %s %s (line %s)" % (name, type(problem).__name__, str(problem).replace("\n", " | "),
+                                                    ", ".join(str(frame.lineno) for frame in where)), flush=True)
+    folder.cleanup()
+    return 1 if failed or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
