@@ -201,19 +201,19 @@ static void a_storm_of_presence_is_told_once_a_flush(void **state)
 static void a_storm_of_places_leaves_nothing(void **state)
 {
     (void)state;
-    static const ln_hub_bounds bounds = {.members_per_topic = 100, .members = 1000};
+    static const ln_capacity_bounds bounds = {.per_topic = 100, .all = 1000};
     unsigned held[50] = {0}, total = 0;
     char name[16];
     failing_alloc_init(&fa, FAILING_NEVER);
     ln_capacity *c = ln_capacity_new(&fa.hook, &bounds, seed);
     const size_t before = fa.live_bytes;
     for (unsigned i = 0; i < STEPS || total > 0; i++) {
-        ln_hub_obstacle why;
+        ln_capacity_obstacle why;
         const unsigned room = pick(LN_ARRAY_SIZE(held));
         const bool takes = i < STEPS && pick(100) < 55;
         const ln_span span = {name, (size_t)sprintf(name, "room%u", room)};
         const int rc = takes ? ln_capacity_take(c, span, &why) : LN_ERR_LIMIT;
-        const bool has_room = held[room] < bounds.members_per_topic && total < bounds.members;
+        const bool has_room = held[room] < bounds.per_topic && total < bounds.all;
         assert_int_equal(rc, takes && has_room ? 0 : LN_ERR_LIMIT);
         if (!takes && held[room] > 0) {
             ln_capacity_give(c, span);
