@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "brokerdemo.h"
 
 enum {
     ECHO_MESSAGE_BYTES = 64 << 20,
@@ -102,6 +103,16 @@ static int mount_rooms(ln_server *server, const ln_routes_options *o)
     return ln_rooms_mount(server, LN_ROUTES_ROOMS, &rooms);
 }
 
+/* Here, too, pings are the dialect's own unless they are asked for. */
+static int mount_broker(ln_server *server, const ln_ws_options *common)
+{
+    ln_ws_options ws = *common;
+    if (ws.ping_interval_ms == LN_DEFAULT_PING_INTERVAL_MS &&
+        ws.pong_wait_ms == LN_DEFAULT_PONG_WAIT_MS)
+        ws.ping_interval_ms = ws.pong_wait_ms = 0;
+    return ln_brokerdemo_mount(server, "/wsmq", &ws);
+}
+
 int ln_routes_mount(ln_server *server, const ln_routes_options *options)
 {
     int rc = ln_server_http(server, "/health", on_health, NULL);
@@ -113,5 +124,7 @@ int ln_routes_mount(ln_server *server, const ln_routes_options *options)
         rc = mount_rooms(server, options);
     if (rc == 0)
         rc = mount_chat(server, options->ws, options->chat);
+    if (rc == 0)
+        rc = mount_broker(server, options->ws);
     return rc;
 }

@@ -6,9 +6,6 @@
  *   commandtable.c   which handler is for which id
  *   commandhub.c     commands to many, and bridges
  *   commandjob.c     handlers that may block
- *
- * A client's state lies in a table by its slot, of its worker alone, so that the connection's user
- * pointer stays the application's.
  */
 #ifndef LN_COMMANDINNER_H
 #define LN_COMMANDINNER_H
@@ -16,6 +13,7 @@
 #include <linnet/command.h>
 
 #include "base/bucket.h"
+#include "places.h"
 #include "rpc.h"
 #include "topics.h"
 
@@ -45,25 +43,12 @@ typedef struct ln_command_client {
     char uuid[LN_COMMAND_UUID_SIZE];
 } ln_command_client;
 
-/* The clients of one worker, by the number of their slot. */
-typedef struct ln_command_side {
-    ln_command_client **clients;
-    size_t capacity;
-} ln_command_side;
-
 /* A bridge, its topic owned. */
 typedef struct ln_command_span {
     uint32_t id;
     enum ln_kind kind;
     ln_span topic;
 } ln_command_span;
-
-/* Who serves a method and may block. */
-typedef struct ln_command_service {
-    ln_rpc_handler *handler;
-    void *user;
-    struct ln_command_service *next;
-} ln_command_service;
 
 typedef struct ln_command_counts {
     _Atomic uint64_t clients, malformed, rate_limited, unknown, reserved, unsuitable;
@@ -81,11 +66,9 @@ struct ln_command {
     ln_command_span *bridges;
     size_t bridge_count;
     ln_command_counts counts;
-    ln_lock services_lock;
-    ln_command_service *services;
     _Atomic size_t job_bytes; /* under way to and from handlers that may block */
     _Atomic uint32_t posted;  /* publications of other threads on their way to a worker */
-    ln_command_side *sides;   /* one for each worker */
+    ln_places *places;        /* of clients */
 };
 
 /* The endpoint of a connection. */
@@ -106,10 +89,12 @@ ln_command_client *ln_command_client_of(const ln_conn *c);
 const ln_command_range *ln_command_find(const ln_command *game, uint32_t id);
 void ln_command_free_ranges(void *version, const ln_allocator *alloc);
 
-/* commandjob.c: hands a command to the pool; calls of methods find their way there alone. */
+/* commandjob.c: hands a command to the pool. */
 void ln_command_delegate(ln_command *game, ln_conn *c, const ln_command_range *range, uint32_t id,
                          ln_span payload);
-void ln_command_free_services(ln_command *game);
+/* The account of what is there; as ln_rpc_carrier has them. */
+LN_NODISCARD int ln_command_hand_out(ln_rpc_peer *p, size_t bytes);
+void ln_command_take_back(ln_rpc *rpc, ln_rpc_peer *p, size_t bytes);
 
 /* commandhub.c: subscribes a client that has just come to everybody's topic and the bridges'. */
 LN_NODISCARD int ln_command_enter(ln_command *game, ln_conn *c);
