@@ -1140,8 +1140,8 @@ function randomHex(count) {
 
 // Where the page is, without what may be secret in it.
 function pageUrl() {
-  const { origin, pathname } = globalThis.location ?? {};
-  return origin === undefined ? '' : origin + pathname;
+  const { protocol = '', origin, pathname } = globalThis.location ?? {};
+  return /^https?:$/.test(protocol) ? origin + pathname : '';
 }
 
 // A storage may be forbidden, or full: then the id lives as long as the client.
@@ -1178,7 +1178,7 @@ function brokerOptions(url, options) {
     all.url ??= '/wsmq';
   if ((all.url ?? '') === '')
     throw new TypeError('options.url is missing');
-  if (WIRES[all.generation] === undefined)
+  if (!Object.hasOwn(WIRES, all.generation))
     throw new TypeError("options.generation is 'current' or 'legacy'");
   return all;
 }
@@ -1409,7 +1409,6 @@ export class BrokerClient extends Client {
   }
 
   #lost(error) {
-    this.#registration = '';
     this.#unconfirmed.clear();
     this.#calls.endAll(error);
   }

@@ -151,7 +151,8 @@ test('it wants a url, a WebSocket and a generation that exists', () => {
   assert.throws(() => new BrokerClient(), /url/);
   assert.throws(() => new BrokerClient({ WebSocket }), /url/);
   assert.throws(() => new BrokerClient(null, { WebSocket }), /url/);
-  assert.throws(() => client('ws://nowhere', { generation: 'next' }), /generation/);
+  for (const generation of ['next', 'constructor', null])
+    assert.throws(() => client('ws://nowhere', { generation }), /generation/);
   assert.throws(() => client('ws://nowhere', { WebSocket: null }), /WebSocket/);
   assert.equal(new BrokerClient({ url: 'ws://nowhere', WebSocket }).getState(), 'DISCONNECTED');
 });
@@ -480,6 +481,22 @@ test('the id is random, and asked for again; a chosen one is insisted on', () =>
   assert.deepEqual([ids[0] === ids[1], ids[2]], [false, 'mine']);
 });
 
+test('ids are random without a generator of the platform, too', () => {
+  const platform = Object.getOwnPropertyDescriptor(globalThis, 'crypto');
+  Object.defineProperty(globalThis, 'crypto', { value: undefined, configurable: true });
+  try {
+    const ids = [fake().id, fake().id];
+    assert.match(ids[0], /^[0-9a-f]{32}$/);
+    assert.notEqual(ids[0], ids[1]);
+    assert.notEqual(ids[0].slice(0, 16), ids[0].slice(16));
+  } finally {
+    if (platform === undefined)
+      delete globalThis.crypto;
+    else
+      Object.defineProperty(globalThis, 'crypto', platform);
+  }
+});
+
 test('a storage keeps the id over reloads; one that is forbidden does no harm', () => {
   const kept = new Map();
   const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
@@ -742,6 +759,22 @@ test('a subscription that is refused is an error with its topic', () => {
   const { id } = FakeSocket.last.sent.at(-1);
   FakeSocket.last.bring({ id, type: 'error', error: { code: 403, message: 'not you' } });
   assert.deepEqual(errors.map(({ code, message, topic }) => [code, message, topic]), [[403, 'not you', 'secret']]);
+  FakeSocket.last.bring({ id, type: 'error', error: { code: 403, message: 'said twice' } });
+  assert.deepEqual([errors.length, made.stats.ignored], [1, 1]);
+});
+
+test('what was said of a subscription on a connection that is gone is late', async () => {
+  const made = admitted({ reconnectDelay: 1e6, maxReconnectDelay: 1e6 });
+  const lines = diary(made);
+  made.subscribe('t', () => {});
+  const { id } = FakeSocket.last.sent.at(-1);
+  FakeSocket.last.fail();
+  made.connect();
+  FakeSocket.last.admit();
+  lines.length = 0;
+  FakeSocket.last.bring({ id, type: 'subscription_ack', topic: 't', payload: { status: 'subscribed', topic: 't' } });
+  FakeSocket.last.bring({ id, type: 'error', error: { code: 403, message: 'not you' } });
+  assert.deepEqual(lines, ['ignored late ']);
 });
 
 /* ---- what is malformed ---- */
