@@ -59,13 +59,15 @@ async function host() {
   return http;
 }
 
-const html = (head, body = '') => `<!DOCTYPE html><html><head><title>Site</title><link rel="icon" href="data:">${head}</head><body>${body}</body></html>`;
+const html = (head, body = '') =>
+  `<!DOCTYPE html><html><head><title>Site</title><link rel="icon" href="data:">${head}</head><body>${body}</body></html>`;
 const reloadHead = (options = '') => html(`<link rel="stylesheet" href="/a.css"><script type="module">
   import { HotReload } from '/clients/js/reload.js';
   window.hot = new HotReload({${options}});
 </script>`, '<p id="p">text</p><input id="typed">');
 
-const asked = (broker, topic) => broker.heard.filter((message) => message.topic === topic && message.type === 'request').map(({ payload }) => payload);
+const asked = (broker, topic) =>
+  broker.heard.filter((message) => message.topic === topic && message.type === 'request').map(({ payload }) => payload);
 
 /* ---- reload.js ---- */
 
@@ -122,7 +124,10 @@ test('a page that does not want to stays; reload() always does', async (kit) => 
   const { page, broker } = kit;
   await hotPage(kit, 'autoReload: false');
   const publish = (timestamp) => broker.publish('system:hot_reload', { timestamp });
-  await page.evaluate(() => { window.mark = []; window.hot.client.subscribe('system:hot_reload', ({ timestamp }) => window.mark.push(timestamp)); });
+  await page.evaluate(() => {
+    window.mark = [];
+    window.hot.client.subscribe('system:hot_reload', ({ timestamp }) => window.mark.push(timestamp));
+  });
   publish(1);
   await page.waitForFunction(() => window.mark.length === 1);
   await page.evaluate(() => {
@@ -241,7 +246,8 @@ test('what it tells, where it goes, what it shows', async (kit) => {
   const { made, id, ask } = await steering(kit);
   assert.deepEqual((await made.clients({ clientType: 'browser' })).map(({ id: one, name }) => [one, name]), [[id, 'Control · linnet']]);
   const info = await ask('info', {});
-  assert.deepEqual([info.title, info.url, info.viewport], ['Control · linnet', `${origin}/examples/control/index.html`, { width: 800, height: 600 }]);
+  assert.deepEqual([info.title, info.url, info.viewport],
+    ['Control · linnet', `${origin}/examples/control/index.html`, { width: 800, height: 600 }]);
   assert.match(info.userAgent, /Chrome/);
   const dialog = page.waitForEvent('dialog');
   assert.deepEqual(await ask('alert', { message: 'hello' }), { success: true });
@@ -304,7 +310,8 @@ test('a picture shows the page: its colours, its canvas, where it is scrolled to
     const context = canvas.getContext('2d');
     context.fillStyle = 'rgb(200, 0, 0)';
     context.fillRect(0, 0, 100, 100);
-    document.body.replaceChildren(canvas, Object.assign(document.createElement('div'), { style: 'height: 3000px; background: rgb(0, 0, 200)' }));
+    const below = Object.assign(document.createElement('div'), { style: 'height: 3000px; background: rgb(0, 0, 200)' });
+    document.body.replaceChildren(canvas, below);
   });
   const { success, dataUrl } = await ask('screenshot');
   assert.equal(success, true);
@@ -320,8 +327,8 @@ test('what is not offered is not there; exec is not, until it is', async (kit) =
   const refusal = await ask('exec', { code: '1 + 1' }).catch((error) => error);
   assert.match(refusal.message, /Client has no handler for topic: browser\.exec$/);
   await page.locator('#allow-exec').check();
-  for (const [code, result] of [['1 + 1', '2'], ['document.title', 'Control · linnet'], ['({a: [1]})', '{"a":[1]}'], ['Promise.resolve(7)', '7'],
-    ['undefined', 'undefined'], ['null', 'null']])
+  for (const [code, result] of [['1 + 1', '2'], ['document.title', 'Control · linnet'], ['({a: [1]})', '{"a":[1]}'],
+    ['Promise.resolve(7)', '7'], ['undefined', 'undefined'], ['null', 'null']])
     assert.deepEqual(await ask('exec', { code }), { success: true, result }, code);
   assert.deepEqual(await ask('exec', { code: 'control(1)' }), { success: false, error: 'control is not defined' });
   await page.locator('#allow-info').uncheck();
@@ -379,7 +386,8 @@ test('control.mjs: every command, and how it ends', async (kit) => {
 });
 
 test('control.mjs: what is wrong is said', async ({ broker }) => {
-  for (const words of [[], ['info'], ['dance', 'x'], ['constructor', 'x'], ['fill', 'x', 'name'], ['scroll', 'x', 'a', 'b'], ['click', 'x']]) {
+  for (const words of [[], ['info'], ['dance', 'x'], ['constructor', 'x'], ['fill', 'x', 'name'], ['scroll', 'x', 'a', 'b'],
+    ['click', 'x']]) {
     const [status, , complaint] = await steer(broker.url, ...words);
     assert.deepEqual([status, /usage: control\.mjs/.test(complaint)], [2, true], words.join(' '));
   }
