@@ -614,7 +614,7 @@ static int threaded_life(const ln_allocator *alloc, void *user)
     rig *const r = user;
     const ln_loop_options loop = {.log = quiet, .allocator = alloc};
     const ln_broker_client_options one = {
-        .is_one_shot = true, .loop = &loop, .request_ms = SHORT_MS};
+        .is_one_shot = true, .loop = &loop, .request_ms = SHORT_MS, .ws.close_wait_ms = SHORT_MS};
     const ln_broker_client_order order = {.topic = LN_SPAN("echo")};
     ln_broker_client *k;
 
