@@ -39,53 +39,57 @@ void ln_lock_give(ln_lock *lock)
     pthread_mutex_unlock(&lock->mutex);
 }
 
-void ln_signal_init(ln_signal *s)
+void ln_latch_init(ln_latch *latch)
 {
-    pthread_condattr_t attributes;
+    pthread_condattr_t monotonic;
 
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->given, &attributes);
-    pthread_condattr_destroy(&attributes);
-    ln_lock_init(&s->lock);
-    s->is_given = false;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&latch->mutex, NULL);
+    pthread_cond_init(&latch->opened, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    latch->is_open = false;
 }
 
-void ln_signal_fini(ln_signal *s)
+void ln_latch_fini(ln_latch *latch)
 {
-    pthread_cond_destroy(&s->given);
-    ln_lock_fini(&s->lock);
+    pthread_cond_destroy(&latch->opened);
+    pthread_mutex_destroy(&latch->mutex);
 }
 
-void ln_signal_give(ln_signal *s)
+void ln_latch_open(ln_latch *latch)
 {
-    ln_lock_take(&s->lock);
-    s->is_given = true;
-    pthread_cond_signal(&s->given);
-    ln_lock_give(&s->lock);
+    pthread_mutex_lock(&latch->mutex);
+    latch->is_open = true;
+    /* inside: who waits may be gone, and the latch with him, as soon as the mutex is free */
+    pthread_cond_broadcast(&latch->opened);
+    pthread_mutex_unlock(&latch->mutex);
 }
 
-bool ln_signal_wait(ln_signal *s, uint32_t timeout_ms)
+void ln_latch_wait(ln_latch *latch)
+{
+    pthread_mutex_lock(&latch->mutex);
+    while (!latch->is_open)
+        pthread_cond_wait(&latch->opened, &latch->mutex);
+    pthread_mutex_unlock(&latch->mutex);
+}
+
+bool ln_latch_wait_ms(ln_latch *latch, uint32_t ms)
 {
     struct timespec until;
+    int rc = 0;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
-    const uint64_t ns = (uint64_t)until.tv_nsec + (uint64_t)timeout_ms * 1000000;
-    until.tv_sec += (time_t)(ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
-    ln_lock_take(&s->lock);
-    int rc = 0;
-    while (!s->is_given && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&s->given, &s->lock.mutex, &until);
-    const bool is_given = s->is_given;
-    ln_lock_give(&s->lock);
-    return is_given;
-}
-
-void ln_signal_wait_for_ever(ln_signal *s)
-{
-    ln_lock_take(&s->lock);
-    while (!s->is_given)
-        pthread_cond_wait(&s->given, &s->lock.mutex);
-    ln_lock_give(&s->lock);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&latch->mutex);
+    while (!latch->is_open && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&latch->opened, &latch->mutex, &until);
+    const bool is_open = latch->is_open;
+    pthread_mutex_unlock(&latch->mutex);
+    return is_open;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* thread - a thread with a function to run, and locks for what is not worth a letter. */
+/* thread - a thread with a function to run, locks for what is not worth a letter, and latches for
+ * who has to wait for another thread. */
 #ifndef LN_THREAD_H
 #define LN_THREAD_H
 
@@ -28,18 +29,20 @@ void ln_lock_fini(ln_lock *lock);
 void ln_lock_take(ln_lock *lock);
 void ln_lock_give(ln_lock *lock);
 
-/* Given once, by one thread to another that waits for it. Who was told may fini it at once. */
-typedef struct ln_signal {
-    ln_lock lock;
-    pthread_cond_t given;
-    bool is_given;
-} ln_signal;
+/* A door that is closed at first, and open for good once somebody has opened it. */
+typedef struct ln_latch {
+    pthread_mutex_t mutex;
+    pthread_cond_t opened;
+    bool is_open;
+} ln_latch;
 
-void ln_signal_init(ln_signal *s);
-void ln_signal_fini(ln_signal *s);
-void ln_signal_give(ln_signal *s);
-/* False if it was not given in time. */
-bool ln_signal_wait(ln_signal *s, uint32_t timeout_ms);
-void ln_signal_wait_for_ever(ln_signal *s);
+void ln_latch_init(ln_latch *latch);
+/* Who has come through it may, at once. */
+void ln_latch_fini(ln_latch *latch);
+void ln_latch_open(ln_latch *latch);
+/* Returns when it is open. */
+void ln_latch_wait(ln_latch *latch);
+/* The same, or false after `ms` milliseconds. */
+bool ln_latch_wait_ms(ln_latch *latch, uint32_t ms);
 
 #endif

@@ -15,7 +15,7 @@ struct ln_sendwait {
     ln_span data; /* the thread's, until it has left or was told */
     _Atomic int state;
     int rc;
-    ln_signal told;
+    ln_latch told;
     ln_conn *parked_at; /* NULL = nowhere */
     ln_sendwait *next;
 };
@@ -56,7 +56,7 @@ static bool take(ln_sendwait *w)
 static void tell(ln_sendwait *w, int rc)
 {
     w->rc = rc;
-    ln_signal_give(&w->told); /* from here on it may be gone */
+    ln_latch_open(&w->told); /* from here on it may be gone */
 }
 
 void ln_sendwait_dismiss(ln_conn *c)
@@ -98,7 +98,7 @@ static void on_order(ln_letter *letter, ln_loop *loop)
 
 static void free_wait(ln_sendwait *w)
 {
-    ln_signal_fini(&w->told);
+    ln_latch_fini(&w->told);
     ln_free(w->worker->home.alloc, w);
 }
 
@@ -144,12 +144,12 @@ int ln_send_wait(ln_server *s, ln_conn_id id, enum ln_kind kind, ln_span data, u
     w->id = id;
     w->kind = kind;
     w->data = data;
-    ln_signal_init(&w->told);
+    ln_latch_init(&w->told);
     ln_loop_send_letter(worker->home.loop, &w->order);
-    if (!ln_signal_wait(&w->told, timeout_ms)) {
+    if (!ln_latch_wait_ms(&w->told, timeout_ms)) {
         if (leave(w))
             return LN_ERR_TIMEOUT;
-        ln_signal_wait_for_ever(&w->told); /* it is being told */
+        ln_latch_wait(&w->told); /* it is being told */
     }
     const int rc = w->rc;
     free_wait(w);
