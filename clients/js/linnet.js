@@ -8,9 +8,13 @@
  *   Client          a Connection as its user sees it: what the clients of all dialects have
  *   Rpc             one end of JSON-RPC 2.0: calls both ways
  *   CommandClient   the command dialect: numbered commands in binary messages, with JSON-RPC beside them
+ *   Wires           what a broker's messages look like: of the current and of the legacy generation
+ *   Subscriptions   who wants which topics
+ *   Queue           what waits for a connection, if it may
+ *   BrokerClient    the broker dialect: topics, requests both ways, other clients
  *
  * It is no WebSocket itself: it takes the global one, or that of the options, and relies on nothing but what the
- * browsers' has. It queues nothing either: what cannot be sent now is not sent, and the sender is told.
+ * browsers' has. It queues nothing unless asked to: what cannot be sent now is not sent, and the sender is told.
  *
  * Invariants
  *   1. A call ends exactly once: by its answer, after its time, or with its connection.
@@ -19,6 +23,7 @@
  *      on the console) or as the answer to a call, and disturbs nothing else.
  *   4. A socket that was given up is not heard any more, and an answer never goes out on another connection than the
  *      one its question came in on.
+ *   5. A call is sent once or not at all: what was sent on a connection that broke is not sent again.
  */
 
 export const ConnectionState = Object.freeze({
@@ -65,6 +70,7 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 const DOUBLINGS_MAX = 30;
 const NORMAL_CLOSURE = 1000;
 const FAREWELL = 'Client disconnect';
+const encoder = new TextEncoder();
 
 /** What went wrong on this side; `code` says it to programs, see linnet.d.ts. */
 export class ClientError extends Error {
@@ -95,6 +101,11 @@ function after(ms, run) {
   return ms <= TIMER_MAX_MS ? setTimeout(run, ms) : undefined;
 }
 
+// As value.then(run), but at once if it is no promise.
+function when(value, run) {
+  return typeof value?.then === 'function' ? value.then(run) : run(value);
+}
+
 // Runs what the application has given; what it throws or rejects with goes to `fault`.
 function attempt(run, fault) {
   try {
@@ -104,6 +115,11 @@ function attempt(run, fault) {
   } catch (error) {
     fault(error);
   }
+}
+
+// In bytes, as they are sent.
+function sizeOf(data) {
+  return typeof data === 'string' ? encoder.encode(data).byteLength : data.byteLength;
 }
 
 /* ---- listeners ---- */
@@ -163,10 +179,10 @@ class Calls {
     return this.#waiting.has(id);
   }
 
-  /** @returns a promise of what end() gets, rejected after `timeout` ms or by endAll(). */
-  add(id, timeout) {
+  /** @returns a promise of what end() gets, rejected with `complaint` after `timeout` ms, or by endAll(). */
+  add(id, timeout, complaint = 'JSON-RPC request timeout') {
     return new Promise((resolve, reject) => {
-      const timer = after(timeout, () => this.end(id, new ClientError('timeout', 'JSON-RPC request timeout')));
+      const timer = after(timeout, () => this.end(id, new ClientError('timeout', complaint)));
       this.#waiting.set(id, { resolve, reject, timer });
     });
   }
@@ -193,7 +209,7 @@ class Calls {
 /*
  *   state          left for        when
  *   DISCONNECTED   CONNECTING      connect()
- *   CONNECTING     CONNECTED       it opens
+ *   CONNECTING     CONNECTED       it opens, and whoever has an onOpen() calls admit()
  *                  RECONNECTING    it fails or takes too long, and there is an attempt left
  *                  DISCONNECTED    likewise, and there is none
  *   CONNECTED      RECONNECTING    it closes, or
@@ -223,7 +239,10 @@ class Connection {
   state = ConnectionState.DISCONNECTED;
   serial = 0;       // counts connections
 
-  /** onData(data) gets each message, onLost(error) is told before anybody else that a connection has ended. */
+  /**
+   * onData(data) gets each message, onLost(error) is told before anybody else that a connection or an attempt has
+   * ended. onOpen(), if there is one, has a socket that opened to itself, until it calls admit() or refuse().
+   */
   constructor(options, hooks) {
     this.#options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, ...given(options) };
     this.#hooks = hooks;
@@ -274,19 +293,45 @@ class Connection {
     this.#enter(ConnectionState.CLOSED);
   }
 
-  /** Sends at once or not at all. @returns '' if sent, else why not: a ClientError's code. */
-  send(bytes) {
+  /** Sends bytes or text at once or not at all. @returns '' if sent, else why not: a ClientError's code. */
+  send(data) {
     if (!this.isConnected)
       return 'not-connected';
     const { socket } = this.#session;
     const waiting = socket.bufferedAmount;
-    if (waiting > 0 && waiting + bytes.byteLength > this.#options.maxBufferedAmount) {
+    if (waiting > 0 && waiting + sizeOf(data) > this.#options.maxBufferedAmount) {
       this.#isRefusing = true;
       this.#watch();
       return 'buffer-full';
     }
-    socket.send(bytes);
+    socket.send(data);
     return '';
+  }
+
+  /** Sends what is bounded otherwise, also before admit(). @returns false without an open socket: nothing was sent. */
+  post(data) {
+    if (this.#session?.socket.readyState !== 1)
+      return false;
+    this.#session.socket.send(data);
+    return true;
+  }
+
+  /** The end of CONNECTING: what onOpen() wanted is there. */
+  admit() {
+    const session = this.#session;
+    clearTimeout(this.#timer);
+    session.hasHeard = false;
+    this.#opening.resolve();
+    this.#enter(ConnectionState.CONNECTED);
+    if (this.#session !== session || !this.isConnected) // a listener closed it: there is no 'open', and no 'close'
+      return;
+    session.openedAt = performance.now();
+    this.events.emit('open');
+  }
+
+  /** The other end of CONNECTING. */
+  refuse(error) {
+    this.#lose(null, error);
   }
 
   drained() {
@@ -320,21 +365,27 @@ class Connection {
     return opening.promise;
   }
 
+  // The address may take its time; the attempt may be over when it is there.
   #dial() {
     const { url, WebSocket, connectionTimeout } = this.#options;
-    try {
-      this.#attach(new WebSocket(typeof url === 'function' ? url() : url));
-    } catch (error) {
-      this.#lose(null, new ClientError('connection-failed', `Connection failed: ${error.message}`));
-      return;
-    }
+    const opening = this.#opening;
+    const isWanted = () => this.#opening === opening && this.state === ConnectionState.CONNECTING;
+    const attach = (address) => {
+      if (isWanted())
+        this.#attach(new WebSocket(address));
+    };
+    const fail = (error) => {
+      if (isWanted())
+        this.#lose(null, new ClientError('connection-failed', `Connection failed: ${error?.message ?? error}`));
+    };
     this.#timer = after(connectionTimeout, () => this.#lose(null, new ClientError('timeout', 'Connection timeout')));
+    attempt(() => when(typeof url === 'function' ? url() : url, attach), fail);
   }
 
   #attach(socket) {
     const session = { socket, openedAt: 0, hasHeard: false };
     socket.binaryType = 'arraybuffer';
-    socket.onopen = () => this.#open(session);
+    socket.onopen = () => this.#open();
     socket.onmessage = ({ data }) => {
       session.hasHeard = true;
       this.#hooks.onData(data);
@@ -352,17 +403,14 @@ class Connection {
     return session;
   }
 
-  #open(session) {
+  #open() {
     if (this.state !== ConnectionState.CONNECTING)
       return;
-    clearTimeout(this.#timer);
     this.serial += 1;
-    this.#opening.resolve();
-    this.#enter(ConnectionState.CONNECTED);
-    if (this.#session !== session || !this.isConnected) // a listener closed it: there is no 'open', and no 'close'
-      return;
-    session.openedAt = performance.now();
-    this.events.emit('open');
+    if (this.#hooks.onOpen === undefined)
+      this.admit();
+    else
+      this.#hooks.onOpen();
   }
 
   #closed({ code, reason, wasClean }) {
@@ -645,7 +693,6 @@ const REFUSALS = {
   'not-connected': 'Not connected to server',
   'buffer-full': 'Too much waits to be sent already',
 };
-const encoder = new TextEncoder();
 
 function checkSize(bytes) {
   if (bytes > MAX_PAYLOAD_BYTES)
@@ -815,5 +862,677 @@ export class CommandClient extends Client {
       if (this.#connection.serial === serial && this.#connection.isConnected)
         this.#transmit(encodeText(ReservedCommands.JSON_RPC, text));
     }), fault);
+  }
+}
+
+/* ---- what a broker's messages look like ---- */
+
+/** An error of the broker dialect: the answer to a request, or thrown by a handler here to choose what the asker gets. */
+export class BrokerError extends Error {
+  constructor(code, message, { topic = '', id = '' } = {}) {
+    super(message);
+    this.name = 'BrokerError';
+    this.code = code;
+    this.topic = topic;
+    this.id = id;
+  }
+}
+
+const SERVER_FAULT = 500;
+const isText = (value) => value === undefined || typeof value === 'string';
+
+// Errors come as {code, message} or as a text; some of either are incomplete.
+function failureOf(error, { topic, id }) {
+  const isWhole = isObject(error);
+  const code = isWhole && Number.isInteger(error.code) ? error.code : SERVER_FAULT;
+  const message = isWhole ? error.message : error;
+  return new BrokerError(code, typeof message === 'string' && message !== '' ? message : 'Unknown error', { topic, id });
+}
+
+function describe(error) {
+  return { code: error instanceof BrokerError && Number.isInteger(error.code) ? error.code : SERVER_FAULT, message: error.message };
+}
+
+/*
+ * A wire writes messages as text, and reads a parsed one as {kind, id, topic, payload}, or as null if it is malformed:
+ *
+ *   'publication'   {topic, payload}
+ *   'request'       {id, topic, payload} of the server
+ *   'answer'        {id, payload} to a request, `payload` a BrokerError if it failed
+ *   'registered'    {payload: the id that the server knows this client by}, if that is not an answer
+ *   'ack'           {id, topic, isOn} to subscribe and unsubscribe
+ *   'unknown'       {id, topic}
+ */
+const currentWire = Object.freeze({
+  register: (id, { clientId, clientName, clientType, clientUrl }) =>
+    currentWire.request(id, 'system:register', { clientId, clientName, clientType, clientUrl }),
+  request: (id, topic, payload) => JSON.stringify({ id, type: 'request', topic, payload }),
+  publish: (id, topic, payload) => JSON.stringify({ type: 'publish', topic, payload }),
+  subscribe: (id, topic) => JSON.stringify({ id, type: 'subscribe_request', topic }),
+  unsubscribe: (id, topic) => JSON.stringify({ id, type: 'unsubscribe_request', topic }),
+  answer: ({ id, topic }, outcome) => JSON.stringify(outcome instanceof Error
+    ? { id, type: 'error', topic, error: describe(outcome) }
+    : { id, type: 'response', topic, payload: outcome }),
+
+  read({ id, type, topic, payload, error }) {
+    if (!isText(id) || !isText(type) || !isText(topic))
+      return null;
+    switch (type) {
+      case 'publish':
+        return topic ? { kind: 'publication', topic, payload } : null;
+      case 'request':
+        return { kind: 'request', id, topic: topic ?? '', payload };
+      case 'response':
+        return { kind: 'answer', id, topic, payload: error ? failureOf(error, { topic, id }) : payload };
+      case 'error': // pages of upstream put it into the payload
+        return { kind: 'answer', id, topic, payload: failureOf(error ?? payload?.error, { topic, id }) };
+      case 'subscription_ack':
+        return { kind: 'ack', id, topic, isOn: payload?.status === 'subscribed' };
+      default:
+        return { kind: 'unknown', id, topic };
+    }
+  },
+});
+
+// Answers carry the id of their question also where others have the topic.
+const legacyWire = Object.freeze({
+  write: (header, body = null) => JSON.stringify({ header: { ...header, timestamp: Date.now() }, body }),
+  register: (messageID, { clientId }) =>
+    legacyWire.write({ messageID, type: 'event', topic: '_client.register' }, { pageSessionID: clientId }),
+  request: (id, topic, body, ttl) => legacyWire.write({ messageID: id, correlationID: id, type: 'request', topic, ttl }, body),
+  publish: (messageID, topic, body) => legacyWire.write({ messageID, type: 'event', topic }, body),
+  subscribe: (messageID, topic) => legacyWire.write({ messageID, type: 'subscribe', topic: 'subscribe' }, topic),
+  unsubscribe: (messageID, topic) => legacyWire.write({ messageID, type: 'unsubscribe', topic: 'unsubscribe' }, topic),
+  answer: ({ id }, outcome) => outcome instanceof Error
+    ? legacyWire.write({ messageID: id, correlationID: id, type: 'error', topic: id }, { error: describe(outcome) })
+    : legacyWire.write({ messageID: id, correlationID: id, type: 'response', topic: id }, outcome),
+
+  read({ header, body }) {
+    if (!isObject(header) || ![header.messageID, header.correlationID, header.type, header.topic].every(isText))
+      return null;
+    const { messageID, correlationID, type, topic } = header;
+    switch (type) {
+      case 'event':
+        if (topic === '_internal.client.registered')
+          return { kind: 'registered', payload: body?.brokerClientID };
+        return topic ? { kind: 'publication', topic, payload: body } : null;
+      case 'request':
+        return { kind: 'request', id: correlationID || messageID, topic: topic ?? '', payload: body };
+      case 'response':
+        return { kind: 'answer', id: correlationID, payload: body };
+      case 'error':
+        return { kind: 'answer', id: correlationID, payload: failureOf(body?.error ?? body, { topic, id: correlationID }) };
+      default:
+        return { kind: 'unknown', id: messageID, topic };
+    }
+  },
+});
+
+const WIRES = { current: currentWire, legacy: legacyWire };
+
+/* ---- subscriptions ---- */
+
+// The tokens of a topic that stands for many, else null: `*` is any one token, `>` at the end one or more.
+function filterOf(topic) {
+  const tokens = topic.split('.');
+  return tokens.includes('*') || tokens.at(-1) === '>' ? tokens : null;
+}
+
+// A name that begins with `$` is meant only by who spells out its first token.
+function isMatch(filter, name) {
+  const isTail = filter.at(-1) === '>';
+  if (isTail ? name.length < filter.length : name.length !== filter.length)
+    return false;
+  return filter.every((token, i) => {
+    const isWild = token === '*' || (isTail && i === filter.length - 1);
+    return isWild ? i > 0 || !name[0].startsWith('$') : token === name[i];
+  });
+}
+
+class Subscriptions {
+  #entries = new Map(); // topic -> Set of {handler}
+  #filters = new Map(); // those topics that are filters -> their tokens
+
+  get topics() {
+    return [...this.#entries.keys()];
+  }
+
+  has(topic) {
+    return this.#entries.has(topic);
+  }
+
+  add(topic, entry) {
+    const filter = filterOf(topic);
+    this.#entries.set(topic, (this.#entries.get(topic) ?? new Set()).add(entry));
+    if (filter !== null)
+      this.#filters.set(topic, filter);
+  }
+
+  /** Without `entry`: all of that topic. False if there was none. */
+  remove(topic, entry) {
+    const entries = this.#entries.get(topic) ?? new Set();
+    const had = entry === undefined ? entries.size > 0 : entries.delete(entry);
+    if (entry === undefined)
+      entries.clear(); // who walks it now sees that they are gone
+    if (entries.size === 0) {
+      this.#entries.delete(topic);
+      this.#filters.delete(topic);
+    }
+    return had;
+  }
+
+  /** The first that was given for exactly this topic. */
+  first(topic) {
+    return this.#entries.get(topic)?.values().next().value?.handler;
+  }
+
+  /** Calls run(handler) for all whose topic is this or stands for it, and who still are there. @returns how many. */
+  each(topic, run) {
+    const name = topic.split('.');
+    const sets = [this.#entries.get(topic)];
+    for (const [filter, tokens] of this.#filters)
+      sets.push(filter !== topic && isMatch(tokens, name) ? this.#entries.get(filter) : undefined);
+    let count = 0;
+    for (const entries of sets) {
+      for (const entry of [...entries ?? []]) {
+        if (!entries.has(entry))
+          continue;
+        count += 1;
+        run(entry.handler);
+      }
+    }
+    return count;
+  }
+}
+
+/* ---- what waits for a connection ---- */
+
+class Queue {
+  #entries = new Set(); // {text, size, until, timer, sent, drop}, the oldest first
+  #bytes = 0;
+  #limit;
+  #maxBytes;
+
+  dropped = 0; // what was not sent, ever
+
+  constructor({ limit, maxBytes }) {
+    this.#limit = limit;
+    this.#maxBytes = maxBytes;
+  }
+
+  get size() {
+    return this.#entries.size;
+  }
+
+  /** For `ms` at most. @returns a promise of what sent() returns, called when it is sent; rejected if it never is. */
+  async add(text, ms, sent) {
+    const size = sizeOf(text);
+    if (this.#entries.size >= this.#limit || this.#bytes + size > this.#maxBytes) {
+      this.dropped += 1;
+      throw new ClientError('queue-full', 'Too much waits for a connection already');
+    }
+    return new Promise((resolve, reject) => {
+      const entry = { text, size, until: Date.now() + ms, sent: () => resolve(sent()), drop: reject };
+      entry.timer = after(ms, () => this.#expire(entry));
+      this.#entries.add(entry);
+      this.#bytes += size;
+    });
+  }
+
+  /** Sends by send(text), in order, until that is false. A machine that slept had its timers asleep too. */
+  flush(send) {
+    for (const entry of [...this.#entries]) {
+      if (Date.now() >= entry.until) {
+        this.#expire(entry);
+        continue;
+      }
+      if (!send(entry.text))
+        return;
+      this.#remove(entry);
+      entry.sent();
+    }
+  }
+
+  clear(error) {
+    for (const entry of [...this.#entries])
+      this.#drop(entry, error);
+  }
+
+  #expire(entry) {
+    this.#drop(entry, new ClientError('expired', 'No connection came in time'));
+  }
+
+  #drop(entry, error) {
+    this.#remove(entry);
+    this.dropped += 1;
+    entry.drop(error);
+  }
+
+  #remove(entry) {
+    clearTimeout(entry.timer);
+    this.#entries.delete(entry);
+    this.#bytes -= entry.size;
+  }
+}
+
+/* ---- the broker dialect ---- */
+
+const BROKER_DEFAULTS = {
+  generation: 'current',
+  register: true,
+  maxMessageBytes: 1048576, // what a server takes at most
+  queueLimit: 0,            // messages that may wait for a connection
+  queueExpiry: 30000,       // ms that each may
+  queueRequests: false,
+};
+const STORAGE_KEY = 'linnet.client-id';
+const ID_BYTES = 16;
+const TAG_BYTES = 4;
+
+function randomHex(count) {
+  const bytes = new Uint8Array(count);
+  if (globalThis.crypto === undefined) // Node 18: nothing secret hangs on it
+    bytes.forEach((_, i) => { bytes[i] = Math.random() * 256; });
+  else
+    globalThis.crypto.getRandomValues(bytes);
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+// Where the page is, without what may be secret in it.
+function pageUrl() {
+  const { protocol = '', origin, pathname } = globalThis.location ?? {};
+  return /^https?:$/.test(protocol) ? origin + pathname : '';
+}
+
+// A storage may be forbidden, or full: then the id lives as long as the client.
+function recall(storage) {
+  try {
+    return storage?.getItem(STORAGE_KEY) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function remember(storage, id) {
+  try {
+    storage?.setItem(STORAGE_KEY, id);
+  } catch {
+    return;
+  }
+}
+
+function checkTopic(topic) {
+  if (typeof topic !== 'string' || topic === '')
+    throw new TypeError('a topic is a text that is not empty');
+}
+
+function checkHandler(handler) {
+  if (typeof handler !== 'function')
+    throw new TypeError('a handler is a function');
+}
+
+function brokerOptions(url, options) {
+  const isAlone = typeof url === 'object' && url !== null && !(url instanceof URL);
+  const all = { ...BROKER_DEFAULTS, ...given(isAlone ? url : { ...given(options), url }) };
+  if (globalThis.location !== undefined)
+    all.url ??= '/wsmq';
+  if ((all.url ?? '') === '')
+    throw new TypeError('options.url is missing');
+  if (!Object.hasOwn(WIRES, all.generation))
+    throw new TypeError("options.generation is 'current' or 'legacy'");
+  return all;
+}
+
+/** A client of the broker dialect. It counts as open when the server has registered it. Further events: 'subscribed'
+ * and 'ignored'. */
+export class BrokerClient extends Client {
+  #connection;
+  #options;
+  #wire;
+  #queue;
+  #calls = new Calls();
+  #subscriptions = new Subscriptions();
+  #handlers = new Map();   // topic -> function
+  #unconfirmed = new Map(); // id of a subscribe_request -> topic
+  #properties = new Map(); // event -> what onOpen and its kin are set to
+  #tag = randomHex(TAG_BYTES); // begins the ids of all its messages
+  #registration = '';      // the id of the request that is waited for
+  #wanted;                 // the client id that is asked for
+  #assigned = '';          // the one that the server gave
+  #counts = { malformed: 0, ignored: 0 };
+
+  constructor(url, options) {
+    const all = brokerOptions(url, options);
+    const connection = new Connection({ ...all, url: () => this.#address() }, {
+      onOpen: () => this.#register(),
+      onData: (data) => this.#take(data),
+      onLost: (error) => this.#lost(error),
+    });
+    super(connection);
+    this.#connection = connection;
+    this.#options = all;
+    this.#wire = WIRES[all.generation];
+    this.#queue = new Queue({ limit: all.queueLimit, maxBytes: all.maxBufferedAmount ?? DEFAULTS.maxBufferedAmount });
+    this.#wanted = all.clientId ?? recall(all.storage) ?? randomHex(ID_BYTES);
+  }
+
+  /** The id that the server knows this client by; before, the one that it will ask for. */
+  get id() {
+    return this.#assigned || this.#wanted;
+  }
+
+  /** Counts: messages that wait or were given up, and received ones that were of no use. */
+  get stats() {
+    return { queued: this.#queue.size, dropped: this.#queue.dropped, ...this.#counts };
+  }
+
+  disconnect() {
+    super.disconnect();
+    this.#queue.clear(new ClientError('not-connected', 'Not sent: Client disconnect'));
+  }
+
+  off(event, listener) {
+    super.off(event, listener);
+    if (listener === undefined || this.#properties.get(event) === listener)
+      this.#properties.delete(event);
+  }
+
+  /** handler(payload, topic) gets what is published to the topic; it answers what the server asks there. Several may.
+   * @returns a function that ends it. */
+  subscribe(topic, handler) {
+    checkTopic(topic);
+    checkHandler(handler);
+    const entry = { handler };
+    const isNew = !this.#subscriptions.has(topic);
+    this.#subscriptions.add(topic, entry);
+    if (isNew && this.isConnected())
+      this.#sendSubscribe(topic);
+    return () => this.#unsubscribe(topic, entry);
+  }
+
+  /** Ends all subscriptions to a topic. */
+  unsubscribe(topic) {
+    this.#unsubscribe(topic);
+  }
+
+  /** Publishes. @returns a promise, rejected if it was not sent; of what may be queued, kept when it is. */
+  async publish(topic, payload = null) {
+    const text = this.#writePublish(topic, payload);
+    const refusal = this.#connection.send(text);
+    if (refusal === 'not-connected' && this.#options.queueLimit > 0)
+      await this.#queue.add(text, this.#options.queueExpiry, () => {});
+    else if (refusal !== '')
+      throw new ClientError(refusal, REFUSALS[refusal]);
+  }
+
+  /** As publish(), for what has no worth later. @returns false at once if it was not sent. */
+  tryPublish(topic, payload = null) {
+    return this.#connection.send(this.#writePublish(topic, payload)) === '';
+  }
+
+  /** Asks the server. @returns a promise of the answer, rejected with a BrokerError or a ClientError. */
+  async request(topic, payload = null, timeout) {
+    const { queueLimit, queueRequests, queueExpiry } = this.#options;
+    const ms = timeout ?? this.#connection.requestTimeout;
+    checkTopic(topic);
+    const id = this.#nextId();
+    const text = this.#fit(this.#wire.request(id, topic, payload, ms));
+    const until = Date.now() + ms;
+    const wait = () => this.#calls.add(id, Math.max(0, until - Date.now()), `Request timeout: ${topic}, ${ms} ms`);
+    const refusal = this.#connection.send(text);
+    if (refusal === '')
+      return wait();
+    if (refusal === 'not-connected' && queueRequests && queueLimit > 0)
+      return this.#queue.add(text, Math.min(ms, queueExpiry), wait);
+    throw new ClientError(refusal, REFUSALS[refusal]);
+  }
+
+  /** Asks another client, as far as the server allows it. */
+  call(targetId, topic, payload = null, timeout) {
+    return this.request('system:proxy', { targetId, topic, payload }, timeout);
+  }
+
+  /** @returns a promise of the clients of that type and name; of all without. */
+  async clients({ clientType, name } = {}) {
+    const answer = await this.request('system:list_clients', { clientType });
+    return (answer?.clients ?? []).filter((client) => name === undefined || client.name === name);
+  }
+
+  /** Lets the server ask: what handler(payload, topic) returns, or throws, is the answer; it may take its time.
+   * Replaces who did so far. @returns a function that ends it. */
+  handle(topic, handler) {
+    checkTopic(topic);
+    checkHandler(handler);
+    this.#handlers.set(topic, handler);
+    return () => {
+      if (this.#handlers.get(topic) === handler)
+        this.#handlers.delete(topic);
+    };
+  }
+
+  /* as the guide has it */
+
+  get onOpen() { return this.#properties.get('open') ?? null; }
+  set onOpen(listener) { this.#setProperty('open', listener); }
+  get onClose() { return this.#properties.get('close') ?? null; }
+  set onClose(listener) { this.#setProperty('close', listener); }
+  get onError() { return this.#properties.get('error') ?? null; }
+  set onError(listener) { this.#setProperty('error', listener); }
+
+  /* as upstream's last client has it */
+
+  getID() { return this.id; }
+  sendServerRequest(topic, payload, timeout) { return this.request(topic, payload, timeout ?? undefined); }
+  handleServerRequest(topic, handler) { return this.handle(topic, handler); }
+
+  onConnect(listener) {
+    this.on('open', listener);
+    if (this.isConnected())
+      attempt(listener, (error) => this.#connection.events.fault(error));
+    return () => this.off('open', listener);
+  }
+
+  onDisconnect(listener) {
+    this.on('close', listener);
+    return () => this.off('close', listener);
+  }
+
+  #setProperty(event, listener) {
+    const before = this.#properties.get(event);
+    if (before !== undefined)
+      this.off(event, before);
+    if (typeof listener !== 'function')
+      return;
+    this.on(event, listener);
+    this.#properties.set(event, listener);
+  }
+
+  /* connecting */
+
+  #address() {
+    const { url, token } = this.#options;
+    const ask = (value) => (typeof value === 'function' ? value() : value);
+    return when(ask(url), (base) => when(ask(token), (text) => this.#compose(base, text)));
+  }
+
+  #compose(base, token) {
+    const address = new URL(base, globalThis.location?.href);
+    address.protocol = address.protocol.replace(/^http/, 'ws');
+    if (this.#options.generation === 'current')
+      address.searchParams.set('client_id', this.#wanted);
+    if (token)
+      address.searchParams.set('token', token);
+    return address.href;
+  }
+
+  #register() {
+    const { register, clientType, clientName, clientUrl = pageUrl() } = this.#options;
+    const isPage = globalThis.document !== undefined;
+    if (!register) {
+      this.#begin();
+      return;
+    }
+    this.#registration = this.#nextId();
+    this.#connection.post(this.#wire.register(this.#registration, {
+      clientId: this.#wanted,
+      clientName: clientName ?? `${isPage ? 'browser' : 'client'}-${this.#wanted.slice(0, 8)}`,
+      clientType: clientType ?? (isPage ? 'browser' : 'generic'),
+      clientUrl,
+    }));
+  }
+
+  #registered(payload) {
+    this.#registration = '';
+    if (payload instanceof BrokerError) {
+      this.#connection.refuse(payload);
+      return;
+    }
+    if (typeof payload === 'string' && payload !== '')
+      this.#adopt(payload);
+    this.#begin();
+  }
+
+  // Who was given an id asks for it again; who chose one insists.
+  #adopt(id) {
+    this.#assigned = id;
+    if (this.#options.clientId === undefined)
+      this.#wanted = id;
+    remember(this.#options.storage, this.#wanted);
+  }
+
+  // What was wanted before comes before what is wanted at 'open'.
+  #begin() {
+    for (const topic of this.#subscriptions.topics)
+      this.#sendSubscribe(topic);
+    this.#queue.flush((text) => this.#connection.post(text));
+    this.#connection.admit();
+  }
+
+  #lost(error) {
+    this.#unconfirmed.clear();
+    this.#calls.endAll(error);
+  }
+
+  /* sending */
+
+  #nextId() {
+    return `${this.#tag}-${this.#calls.nextId()}`;
+  }
+
+  #fit(text) {
+    const { maxMessageBytes } = this.#options;
+    if (3 * text.length > maxMessageBytes && sizeOf(text) > maxMessageBytes) // three bytes are the most that a unit becomes
+      throw new RangeError(`message size ${sizeOf(text)} exceeds maximum ${maxMessageBytes} bytes`);
+    return text;
+  }
+
+  #writePublish(topic, payload) {
+    checkTopic(topic);
+    return this.#fit(this.#wire.publish(this.#nextId(), topic, payload));
+  }
+
+  #sendSubscribe(topic) {
+    const id = this.#nextId();
+    this.#unconfirmed.set(id, topic);
+    this.#connection.post(this.#wire.subscribe(id, topic));
+  }
+
+  #unsubscribe(topic, entry) {
+    const had = this.#subscriptions.remove(topic, entry);
+    if (had && !this.#subscriptions.has(topic) && this.isConnected())
+      this.#connection.post(this.#wire.unsubscribe(this.#nextId(), topic));
+  }
+
+  /* receiving */
+
+  #take(data) {
+    const message = this.#parse(data);
+    if (message === null) {
+      this.#counts.malformed += 1;
+      this.#connection.events.fault(new ClientError('malformed', 'Received what is no message of a broker'));
+      return;
+    }
+    switch (message.kind) {
+      case 'publication': return this.#dispatch(message);
+      case 'request': return this.#serve(message);
+      case 'answer': return this.#end(message);
+      case 'registered': return this.#acknowledged(message);
+      case 'ack': return this.#confirm(message);
+      case 'unknown': return this.#ignore('unknown-type', message);
+    }
+  }
+
+  #parse(data) {
+    try {
+      const value = JSON.parse(typeof data === 'string' ? data : new TextDecoder('utf-8', { fatal: true }).decode(data));
+      return isObject(value) ? this.#wire.read(value) : null;
+    } catch {
+      return null;
+    }
+  }
+
+  #ignore(reason, { id = '', topic = '' }) {
+    this.#counts.ignored += 1;
+    this.#connection.log('ignored:', reason, id, topic);
+    this.#connection.events.emit('ignored', { reason, id, topic });
+  }
+
+  #dispatch(message) {
+    const fault = (error) => this.#connection.events.fault(error);
+    const count = this.#subscriptions.each(message.topic, (handler) => attempt(() => handler(message.payload, message.topic), fault));
+    if (count === 0)
+      this.#ignore('unclaimed', message);
+  }
+
+  // An error without an id is nobody's in particular; an answer may come twice, or too late.
+  #end(message) {
+    const { id, payload } = message;
+    const isFailure = payload instanceof BrokerError;
+    const topic = this.#unconfirmed.get(id);
+    if (id && id === this.#registration)
+      this.#registered(isFailure ? payload : payload?.serverAssignedId);
+    else if (isFailure && this.#unconfirmed.delete(id))
+      this.#connection.events.fault(new BrokerError(payload.code, payload.message, { topic, id }));
+    else if (isFailure && !id)
+      this.#connection.events.fault(payload);
+    else if (!this.#calls.end(id, payload))
+      this.#ignore('late', message);
+  }
+
+  #acknowledged(message) {
+    if (this.#registration === '')
+      this.#ignore('late', message);
+    else
+      this.#registered(message.payload);
+  }
+
+  #confirm(message) {
+    const topic = this.#unconfirmed.get(message.id);
+    this.#unconfirmed.delete(message.id);
+    if (topic !== undefined && message.isOn)
+      this.#connection.events.emit('subscribed', topic);
+  }
+
+  async #serve(question) {
+    const { serial } = this.#connection;
+    const { id, topic, payload } = question;
+    const handler = this.#handlers.get(topic) ?? this.#subscriptions.first(topic);
+    let outcome = new BrokerError(404, `Client has no handler for topic: ${topic}`);
+    try {
+      if (handler !== undefined)
+        outcome = await handler(payload, topic);
+    } catch (error) {
+      outcome = error instanceof Error ? error : new Error(String(error));
+    }
+    if (id && this.#connection.serial === serial)
+      this.#connection.post(this.#writeAnswer(question, outcome));
+  }
+
+  #writeAnswer(question, outcome) {
+    try {
+      return this.#fit(this.#wire.answer(question, outcome));
+    } catch {
+      return this.#wire.answer(question, new BrokerError(SERVER_FAULT, 'Client failed to create response envelope'));
+    }
   }
 }
