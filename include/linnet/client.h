@@ -32,9 +32,9 @@ typedef struct ln_client_options {
     const char *local_address;
     const ln_tls_options *tls; /* for wss; NULL = verify against the system's store */
     /*
-     * For many clients: this one's certificates, as they were read, are used instead of `tls`. To
-     * read the system's takes some 20 ms and 1 MiB each time. It may be freed before them; NULL =
-     * none. LN_ERR_INVALID if it is not for wss.
+     * For many clients: this one's certificates, as they were read, are used instead of those in
+     * `tls`, whose server_name still counts. To read the system's takes some 20 ms and 1 MiB each
+     * time. It may be freed before them; NULL = none. LN_ERR_INVALID if it is not for wss.
      */
     const ln_client *tls_of;
     ln_ws_options ws; /* subprotocols in it are what is offered */

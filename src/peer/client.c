@@ -196,7 +196,7 @@ static int copy_tls(ln_client *k, const ln_tls_options *tls, const ln_client *fr
 
     if (!k->opening.is_secure)
         return 0;
-    const ln_tls_options *const o = tls == NULL || from != NULL ? &no_options : tls;
+    const ln_tls_options *const o = tls == NULL ? &no_options : tls;
     const char *const name = o->server_name == NULL ? k->opening.host : o->server_name;
     k->server_name = ln_strndup(k->home.alloc, name, strlen(name));
     if (k->server_name == NULL)
