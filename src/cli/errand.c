@@ -8,7 +8,8 @@
 
 enum {
     RECHECK_MS = 10, /* how soon room in the queue is noticed */
-    HASTY_MS = 500   /* for a goodbye that changes nothing */
+    HASTY_MS = 500,  /* for a goodbye that changes nothing */
+    NAME_SIZE = 512  /* of an id that the server gave us, for --verbose */
 };
 
 const char *ln_errand_url(int *operands, char **argv)
@@ -34,6 +35,19 @@ static void tell(ln_errand *e, const char *sentence, int64_t wait_ms)
     if (wait_ms >= 0)
         fprintf(out, " (next try in %" PRId64 ".%" PRId64 " s)", wait_ms / 1000,
                 wait_ms % 1000 / 100);
+    ln_screen_end(&e->desk.screen);
+}
+
+static void tell_name(ln_errand *e)
+{
+    char id[NAME_SIZE];
+    FILE *const out = ln_screen_begin(&e->desk.screen, LN_TONE_DETAIL);
+
+    if (out == NULL)
+        return;
+    fputs("connected; the server calls us ", out);
+    const int n = ln_broker_client_id(e->client, id, sizeof id);
+    ln_screen_quote(out, (ln_span){id, n > 0 ? (size_t)n : 0});
     ln_screen_end(&e->desk.screen);
 }
 
@@ -73,6 +87,7 @@ static void on_state(ln_broker_client *client, enum ln_broker_client_state state
     case LN_BROKER_CLIENT_OPEN:
         if (e->is_away)
             tell(e, "connected", -1);
+        tell_name(e);
         e->is_away = false;
         break;
     case LN_BROKER_CLIENT_WAITING:
