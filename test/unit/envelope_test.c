@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The broker's messages, byte for byte (dialect/envelope.h). No loop is used; back end: any. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
