@@ -94,6 +94,9 @@ static void on_state(ln_broker_client *client, enum ln_broker_client_state state
         tell(e, e->trouble, wait_ms);
         e->trouble[0] = '\0';
         e->is_away = true;
+        if (e->unsure > 0)
+            e->desk.has_failed = true;
+        e->unsure = 0;
         break;
     case LN_BROKER_CLIENT_STOPPED:
         if (e->trouble[0] != '\0')
@@ -258,6 +261,7 @@ void ln_errand_publish(ln_errand *e, ln_span topic, ln_span text, uint64_t line)
         if (rc == LN_ERR_WOULD_EXCEED)
             ln_desk_turn(&e->desk, RECHECK_MS);
     }
+    e->unsure += rc == 0;
     if (rc < 0 && rc != LN_ERR_CLOSED && !ln_desk_is_done(&e->desk))
         fail(e, rc == LN_ERR_INVALID ? "the topic cannot be published to" : ln_strerror(rc));
 }

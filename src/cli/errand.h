@@ -23,8 +23,9 @@
 #include "verb.h"
 
 enum {
-    LN_ERRAND_MESSAGE_BYTES = 16 << 20, /* of a payload, and of a line: more than servers take */
-    LN_ERRAND_CLOSE_WAIT_MS = 60000,    /* a server may first work through what it was sent */
+    LN_ERRAND_MESSAGE_BYTES = 16 << 20, /* by default: more than most servers take */
+    LN_ERRAND_MESSAGE_MAX_BYTES = 1 << 30,
+    LN_ERRAND_CLOSE_WAIT_MS = 60000, /* a server may first work through what it was sent */
     LN_ERRAND_TROUBLE_SIZE = 320
 };
 
@@ -67,6 +68,13 @@ typedef struct ln_errand_settings {
          .offset = LN_ERRAND_AT(base, token_file),                                                 \
          .value = "FILE",                                                                          \
          .help = "authenticates with the token in its first line, read whenever it connects"},     \
+        {.name = "max-message",                                                                    \
+         .type = LN_OPTION_SIZE,                                                                   \
+         .offset = LN_ERRAND_AT(base, dial.message_max_bytes),                                     \
+         .value = "SIZE",                                                                          \
+         .help = "largest message, and largest line of input",                                     \
+         .min = LN_MIN_FRAME_MAX_BYTES,                                                            \
+         .max = LN_ERRAND_MESSAGE_MAX_BYTES},                                                      \
         LN_DIAL_HANDSHAKE_OPTIONS((base) + offsetof(ln_errand_settings, dial)),                    \
         LN_DIAL_TLS_OPTIONS((base) + offsetof(ln_errand_settings, dial))
 
@@ -77,6 +85,7 @@ typedef struct ln_errand {
     ln_broker_client *client;
     bool is_patient; /* goes on trying when nobody answers at first */
     bool is_away;    /* it has been told that the connection, or an attempt, came to nothing */
+    uint64_t unsure; /* publications on this connection, which may break before they arrive */
     bool is_time_up; /* `timeout_ms` have passed */
     char trouble[LN_ERRAND_TROUBLE_SIZE]; /* how it did, until that is told */
     char token[LN_SECRET_SIZE];

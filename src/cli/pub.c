@@ -117,8 +117,8 @@ const ln_verb ln_pub_verb = {
     .operands_max = 3,
     .about = "Publishes the payload, or nothing, to a topic of a broker (WebSocketMQ), by default "
              "that of `linnet serve` on this machine, " LN_ERRAND_URL ".",
-    .notes = "Exit code: 0 when everything was published, 1 when not. Publishing is not "
-             "acknowledged: what was sent when a connection breaks may not have arrived.\n"
+    .notes = "Exit code: 0 when everything was published, 1 when that is not sure: publishing is "
+             "not acknowledged, and what was sent when a connection breaks may not have arrived.\n"
              "\n"
              "  linnet pub sensors.kitchen 21.5\n"
              "  linnet pub -j sensors.kitchen '{\"celsius\":21.5}'\n"

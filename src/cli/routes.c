@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "brokerdemo.h"
 
 enum {
     ECHO_MESSAGE_BYTES = 64 << 20,
@@ -93,7 +94,18 @@ static int mount_chat(ln_server *server, const ln_ws_options *common, ln_chat *c
     return ln_chat_mount(chat, server, "/ws", &ws);
 }
 
-int ln_routes_mount(ln_server *server, const ln_ws_options *common, ln_chat *chat)
+/* Here, too, pings are the dialect's own unless they are asked for. */
+static int mount_broker(ln_server *server, const ln_ws_options *common, ln_reload *reload)
+{
+    ln_ws_options ws = *common;
+    if (ws.ping_interval_ms == LN_DEFAULT_PING_INTERVAL_MS &&
+        ws.pong_wait_ms == LN_DEFAULT_PONG_WAIT_MS)
+        ws.ping_interval_ms = ws.pong_wait_ms = 0;
+    return ln_brokerdemo_mount(server, "/wsmq", &ws, reload);
+}
+
+int ln_routes_mount(ln_server *server, const ln_ws_options *common, ln_chat *chat,
+                    ln_reload *reload)
 {
     const ln_rooms_options rooms = {.presence = true, .ws = common};
     int rc = ln_server_http(server, "/health", on_health, NULL);
@@ -105,5 +117,7 @@ int ln_routes_mount(ln_server *server, const ln_ws_options *common, ln_chat *cha
         rc = ln_rooms_mount(server, "/rooms", &rooms);
     if (rc == 0)
         rc = mount_chat(server, common, chat);
+    if (rc == 0)
+        rc = mount_broker(server, common, reload);
     return rc;
 }

@@ -30,6 +30,8 @@ typedef struct settings {
     ln_option_list listen_tls;
     char *tls_cert, *tls_key, *tls_pkcs12, *tls_passphrase_file, *tls_client_ca;
     char *files;
+    char *watch;
+    uint32_t watch_rest_ms;
     char *origins;
     uint32_t workers; /* 0 = one for each processor */
     uint32_t io;
@@ -58,6 +60,19 @@ static const ln_option options[] = {
      .offset = AT(files),
      .value = "DIR",
      .help = "serves the files below this folder at /"},
+    {.name = "watch",
+     .type = LN_OPTION_TEXT,
+     .offset = AT(watch),
+     .value = "DIR",
+     .help = "for developing: pages with /hotreload.js reload when files below this folder change, "
+             "and their errors are shown here"},
+    {.name = "watch-rest",
+     .type = LN_OPTION_DURATION,
+     .offset = AT(watch_rest_ms),
+     .value = "TIME",
+     .help = "how long nothing more must have changed for that",
+     .min = LN_MIN_WATCH_REST_MS,
+     .max = LN_MAX_WATCH_REST_MS},
     {.name = "origins",
      .type = LN_OPTION_TEXT,
      .offset = AT(origins),
@@ -171,6 +186,7 @@ static const ln_option options[] = {
 };
 
 static const settings defaults = {
+    .watch_rest_ms = LN_DEFAULT_WATCH_REST_MS,
     .log_level = LN_LOG_INFO - 1,
     .connections_max = LN_DEFAULT_CONNECTIONS_MAX,
     .message_max_bytes = LN_DEFAULT_MESSAGE_MAX_BYTES,
@@ -185,6 +201,7 @@ typedef struct service {
     settings set;
     ln_server *server;
     ln_chat *chat;
+    ln_reload *reload; /* NULL without --watch */
     unsigned workers;
     ln_ws_options ws; /* of endpoints without limits of their own */
     char passphrase[LN_SECRET_SIZE];
@@ -243,6 +260,18 @@ static int listen_tls(service *s)
         }
     }
     return 0;
+}
+
+static int watch(service *s)
+{
+    char why[LN_WATCHTREE_WHY_SIZE];
+
+    if (s->set.watch == NULL)
+        return 0;
+    const int rc = ln_reload_new(s->set.watch, s->set.watch_rest_ms, &s->reload, why);
+    if (rc < 0)
+        fprintf(stderr, "linnet serve: cannot watch %s: %s\n", s->set.watch, why);
+    return rc;
 }
 
 /* "http://127.0.0.1:8080/": what was asked for, with the port that it became. */
@@ -307,6 +336,8 @@ static void on_worker_start(ln_server *server, unsigned worker, ln_loop *loop, v
         return;
     }
     announce_all(s, loop);
+    if (s->reload != NULL && ln_reload_start(s->reload, loop) < 0)
+        complain("changes will not be noticed below ", s->set.watch, LN_ERR_NOMEM);
 }
 
 /* Before any thread exists, so that none of them has the signals delivered to it. */
@@ -346,7 +377,7 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 
 static int mount(const service *s)
 {
-    int rc = ln_routes_mount(s->server, &s->ws, s->chat);
+    int rc = ln_routes_mount(s->server, &s->ws, s->chat, s->reload);
     if (rc < 0) {
         complain("cannot set up the endpoints", "", rc);
         return rc;
@@ -390,6 +421,8 @@ static int run(service *s)
     if (rc == 0)
         rc = listen_tls(s);
     if (rc == 0)
+        rc = watch(s);
+    if (rc == 0)
         rc = mount(s);
     if (rc < 0)
         return rc;
@@ -430,6 +463,7 @@ static int serve(int argc, char **argv)
     const int rc = run(&s);
     ln_server_free(s.server);
     ln_chat_free(s.chat);
+    ln_reload_free(s.reload);
     ln_secret_wipe(s.passphrase);
     return rc < 0 ? LN_EXIT_FAILED : LN_EXIT_DONE;
 }
@@ -444,8 +478,12 @@ const ln_verb ln_serve_verb = {
              "  /rooms?room=NAME     sends every message to all who are in the room;\n"
              "                       &presence=1&name=NICK adds messages about who is there\n"
              "  /ws                  binary commands and JSON-RPC, with a chat\n"
+             "  /wsmq                a broker, see linnet pub, sub and call\n"
              "  /health              200 while the process works\n"
              "  /ready               200, or 503 while it drains\n"
+             "  /hotreload.js        for pages that reload, with --watch\n"
+             "  /api/hotreload/status\n"
+             "                       these pages and their errors, as JSON\n"
              "  /                    the files of --static\n"
              "\n"
              "Signals: TERM and INT let clients say goodbye (close code 1001) and end the server, "

@@ -60,11 +60,11 @@ def free_port():
 class Program:
     """A running `linnet`, with its output as it comes."""
 
-    def __init__(self, *args, stdin=subprocess.DEVNULL):
-        self.process = subprocess.Popen((LINNET,) + args, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def __init__(self, *args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE):
+        self.process = subprocess.Popen((LINNET,) + args, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
         self.out, self.err = bytearray(), bytearray()
         self.threads = [threading.Thread(target=self.drain, args=pair, daemon=True)
-                        for pair in ((self.process.stdout, self.out), (self.process.stderr, self.err))]
+                        for pair in ((self.process.stdout, self.out), (self.process.stderr, self.err)) if pair[0]]
         for thread in self.threads:
             thread.start()
 
@@ -294,22 +294,35 @@ def the_server_may_die_and_come_back():
                         time.sleep(0.05)
                     server.process.kill()
                 sub.until("that it noticed", lambda: sub.err.count(b"the connection ended") == life + 1)
+                pub.until("that pub did", lambda: pub.err.count(b"the connection ended") == life + 1)
             true("it told of the next try: %r" % sub.err, re.search(rb"\(next try in \d+\.\d s\)", sub.err))
             true("and of its success: %r" % sub.err, b"linnet sub: connected\n" in sub.err)
             same("sub", sub.end(signal.SIGTERM), 0)
+            same("pub, which cannot be sure", pub.end(signal.SIGTERM), 1)
 
 
 @test
 def a_reader_that_goes_ends_it_quietly():
+    nobody, out = os.pipe()
+    os.close(nobody)
     with serving() as server:
-        with running("sub", server.url, "n") as sub:
-            sub.process.stdout.close()
+        with running("sub", server.url, "n", stdout=out) as sub:
+            os.close(out)
             end = time.monotonic() + PATIENCE
             while sub.process.poll() is None and time.monotonic() < end:
                 run("pub", server.url, "n", "x")
-            same("exit code", sub.process.poll(), 0)
-            sub.threads[1].join(PATIENCE)
+            same("exit code", sub.end(), 0)
             same("talk", bytes(sub.err), b"")
+
+
+@test
+def what_the_server_refuses_is_a_failure():
+    with serving() as server:
+        code, _, err = run("pub", "-l", server.url, "large", stdin=b"x" * 1200000 + b"\nshort\n")
+        same("exit code", code, 1)
+        true("why: %r" % err, "the connection ended: 1009" in err)
+        code, _, err = run("pub", server.url, "t", "x", "--max-message", "1")
+        same("an option out of range", code, 2)
 
 
 @test
@@ -333,7 +346,7 @@ def a_large_line_goes_through_and_a_larger_one_is_refused():
         same("pub", (code, err), (0, ""))
         sub.until("the line", lambda: heard(sub) == ["x" * 900000])
         code, _, err = run("pub", "-l", server.url, "large", stdin=b"y" * (17 << 20))
-        same("a line above 16 MiB", (code, err), (1, "linnet pub: a line of input is longer than 16MiB\n"))
+        same("a line above 16 MiB", (code, err), (1, "linnet pub: a line of input is longer than --max-message\n"))
 
 
 @test
