@@ -456,6 +456,8 @@ static void a_request_that_is_answered_at_once_allocates_nothing(void **state)
     (void)state;
     failing_alloc fa;
 
+    if (LN_SANITIZED)
+        skip(); /* pools keep nothing then */
     failing_alloc_init(&fa, FAILING_NEVER);
     kit_world *const w = kit_start(1, NULL, &fa.hook);
     const int fd = kit_enter(w);
