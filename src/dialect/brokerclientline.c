@@ -157,14 +157,12 @@ static int send_text(ln_broker_client *k, ln_span text)
 
 static bool close_line(ln_broker_client *k, uint16_t code, ln_span reason)
 {
-    ln_conn *const c = k->wire == NULL ? NULL : ln_client_conn(k->wire);
-
-    if (c == NULL) { /* an attempt may be under way */
+    if (!k->is_up) { /* an attempt may be under way; or this is called while one ends */
         if (k->wire != NULL)
             ln_client_stop(k->wire);
         return false;
     }
-    (void)ln_conn_close(c, code, reason); /* closing already is as good */
+    (void)ln_conn_close(ln_client_conn(k->wire), code, reason); /* closing already is as good */
     return true;
 }
 
