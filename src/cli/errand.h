@@ -83,10 +83,11 @@ typedef struct ln_errand {
     ln_desk desk;
     ln_offer offer;
     ln_broker_client *client;
-    bool is_patient; /* goes on trying when nobody answers at first */
-    bool is_away;    /* it has been told that the connection, or an attempt, came to nothing */
-    uint64_t unsure; /* publications on this connection, which may break before they arrive */
-    bool is_time_up; /* `timeout_ms` have passed */
+    bool is_patient;  /* goes on trying when nobody answers at first */
+    bool is_away;     /* it has been told that the connection, or an attempt, came to nothing */
+    uint64_t unsure;  /* publications on this connection, which may break before they arrive */
+    bool is_answered; /* the question behind the last of them */
+    bool is_time_up;  /* `timeout_ms` have passed */
     char trouble[LN_ERRAND_TROUBLE_SIZE]; /* how it did, until that is told */
     char token[LN_SECRET_SIZE];
     ln_buf payload; /* one at a time */
@@ -106,9 +107,8 @@ LN_NODISCARD int ln_errand_init(ln_errand *e, const ln_verb *verb, ln_errand_set
 int ln_errand_fini(ln_errand *e);
 
 /*
- * Says goodbye once all that was published is on its way, and waits for the server's, which tells
- * that it has come. A connection that breaks before is a failure: what was sent last may not have
- * arrived.
+ * Waits until the server has taken all that was published, and says goodbye. A connection that
+ * breaks before is a failure: what was sent last may not have arrived.
  */
 void ln_errand_finish(ln_errand *e);
 

@@ -74,8 +74,10 @@ class Server {
     return this.ended;
   }
 
+  /* A kept connection may be that of a server that was killed: then once more. */
   async clients() {
-    return (await (await fetch(`${this.url}api/hotreload/status`)).json()).clients;
+    const ask = () => fetch(`${this.url}api/hotreload/status`);
+    return (await (await ask().catch(ask)).json()).clients;
   }
 
   ready(count) {
