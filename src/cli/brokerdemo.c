@@ -9,9 +9,16 @@
 
 static bool allow(const ln_broker_wish *wish, void *user)
 {
-    (void)wish;
-    (void)user;
+    ln_reload_on_wish(user, wish);
     return true;
+}
+
+static void on_disconnect(ln_conn *c, const ln_broker_client *client, const ln_close_info *info,
+                          void *user)
+{
+    (void)client;
+    (void)info;
+    ln_reload_on_disconnect(user, c);
 }
 
 static int on_echo(const ln_rpc_call *call, void *user)
@@ -84,7 +91,8 @@ static int on_slow(const ln_rpc_call *call, void *user)
     return rc < 0 ? rc : LN_ERR_AGAIN;
 }
 
-int ln_brokerdemo_mount(ln_server *server, const char *path, const ln_ws_options *ws)
+int ln_brokerdemo_mount(ln_server *server, const char *path, const ln_ws_options *ws,
+                        ln_reload *reload)
 {
     static const struct {
         const char *topic;
@@ -93,11 +101,12 @@ int ln_brokerdemo_mount(ln_server *server, const char *path, const ln_ws_options
                     {"system:get_time", on_time},
                     {"system:error_test", on_error_test},
                     {"server:slow_request", on_slow}};
-    const ln_broker_options options = {.allow = allow, .ws = ws};
+    const ln_broker_options options = {
+        .allow = allow, .on_disconnect = on_disconnect, .user = reload, .ws = ws};
     ln_broker *broker;
 
     int rc = ln_broker_mount(server, path, &options, &broker);
     for (size_t i = 0; i < LN_ARRAY_SIZE(handlers) && rc == 0; i++)
         rc = ln_broker_handle(broker, handlers[i].topic, handlers[i].handler, NULL);
-    return rc;
+    return rc == 0 && reload != NULL ? ln_reload_mount(reload, server, broker) : rc;
 }

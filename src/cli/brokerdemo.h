@@ -11,13 +11,12 @@
 #ifndef LN_BROKERDEMO_H
 #define LN_BROKERDEMO_H
 
-#include <linnet/broker.h>
-
-#include "base/base.h"
+#include "reload.h"
 
 enum { LN_BROKERDEMO_DELAY_MAX_MS = 60000 };
 
-/* Mounts it at `path`, with `ws`. As ln_broker_mount(). */
-LN_NODISCARD int ln_brokerdemo_mount(ln_server *server, const char *path, const ln_ws_options *ws);
+/* Mounts it at `path`, with `ws`, and on it `reload`, unless that is NULL. As ln_broker_mount(). */
+LN_NODISCARD int ln_brokerdemo_mount(ln_server *server, const char *path, const ln_ws_options *ws,
+                                     ln_reload *reload);
 
 #endif

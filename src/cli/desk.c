@@ -195,6 +195,9 @@ static int open_loop(ln_desk *d, const ln_dial_settings *set)
 static void open_screen(ln_desk *d, const ln_dial_settings *set)
 {
     ln_screen_init(&d->screen, set->has_colour);
+    d->screen.verb = set->verb;
+    if (set->is_scripted)
+        d->screen.is_interactive = false;
     d->screen.is_verbose = set->is_verbose;
     d->screen.is_quiet = set->is_quiet;
     d->screen.is_exact = set->is_binary;

@@ -25,9 +25,9 @@ static const ln_verb help_verb = {
     .run = help,
 };
 
-static const ln_verb *const verbs[] = {&ln_serve_verb, &ln_dial_verb,  &ln_bench_verb,
-                                       &ln_token_verb, &ln_rules_verb, &ln_version_verb,
-                                       &help_verb};
+static const ln_verb *const verbs[] = {
+    &ln_serve_verb, &ln_dial_verb,  &ln_pub_verb,   &ln_sub_verb,     &ln_call_verb,
+    &ln_bench_verb, &ln_token_verb, &ln_rules_verb, &ln_version_verb, &help_verb};
 
 static const ln_verb *find(const char *name)
 {

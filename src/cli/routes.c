@@ -104,13 +104,13 @@ static int mount_rooms(ln_server *server, const ln_routes_options *o)
 }
 
 /* Here, too, pings are the dialect's own unless they are asked for. */
-static int mount_broker(ln_server *server, const ln_ws_options *common)
+static int mount_broker(ln_server *server, const ln_ws_options *common, ln_reload *reload)
 {
     ln_ws_options ws = *common;
     if (ws.ping_interval_ms == LN_DEFAULT_PING_INTERVAL_MS &&
         ws.pong_wait_ms == LN_DEFAULT_PONG_WAIT_MS)
         ws.ping_interval_ms = ws.pong_wait_ms = 0;
-    return ln_brokerdemo_mount(server, "/wsmq", &ws);
+    return ln_brokerdemo_mount(server, "/wsmq", &ws, reload);
 }
 
 int ln_routes_mount(ln_server *server, const ln_routes_options *options)
@@ -125,6 +125,6 @@ int ln_routes_mount(ln_server *server, const ln_routes_options *options)
     if (rc == 0)
         rc = mount_chat(server, options->ws, options->chat);
     if (rc == 0)
-        rc = mount_broker(server, options->ws);
+        rc = mount_broker(server, options->ws, options->reload);
     return rc;
 }

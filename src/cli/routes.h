@@ -14,6 +14,7 @@
 #include <linnet/rooms.h>
 
 #include "chat.h"
+#include "reload.h"
 
 #define LN_ROUTES_ROOMS "/rooms"
 
@@ -22,6 +23,7 @@ typedef struct ln_routes_options {
     const ln_rooms_options *rooms; /* but for its `ws` */
     enum ln_overflow overflow;     /* in rooms */
     ln_chat *chat;                 /* has to outlive the server */
+    ln_reload *reload;             /* likewise, or NULL */
 } ln_routes_options;
 
 /* Mounts them all; everything is copied. An error as ln_server_ws() and ln_rooms_mount() have

@@ -26,7 +26,7 @@ static bool allows_colour(void)
 void ln_screen_init(ln_screen *s, bool may_colour)
 {
     static char buffer[OUTPUT_BUFFER_BYTES];
-    *s = (ln_screen){.is_terminal = isatty(STDOUT_FILENO) != 0};
+    *s = (ln_screen){.verb = "connect", .is_terminal = isatty(STDOUT_FILENO) != 0};
     s->is_interactive = s->is_terminal && isatty(STDIN_FILENO) != 0;
     s->has_colour = s->is_terminal && may_colour && allows_colour();
     setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
@@ -143,7 +143,7 @@ FILE *ln_screen_begin(ln_screen *s, ln_tone tone)
     if (s->has_colour)
         fputs(colours[tone], stderr);
     if (tone == LN_TONE_ERROR)
-        fputs("linnet connect: ", stderr);
+        fprintf(stderr, "linnet %s: ", s->verb);
     return stderr;
 }
 

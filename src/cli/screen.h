@@ -20,6 +20,7 @@ typedef enum ln_tone {
 } ln_tone;
 
 typedef struct ln_screen {
+    const char *verb;    /* whose talk it is; "connect", unless set */
     bool is_terminal;    /* standard output is one */
     bool is_interactive; /* and so is standard input: prompt, prefixes, events */
     bool has_colour;

@@ -33,6 +33,7 @@ typedef struct service {
     const char *auth_secret; /* of the environment; NULL = none */
     ln_server *server;
     ln_chat *chat;
+    ln_reload *reload; /* NULL without --watch */
     unsigned workers;
     ln_ws_options ws; /* of endpoints without limits of their own */
     char passphrase[LN_SECRET_SIZE];
@@ -92,6 +93,18 @@ static int listen_tls(service *s)
         }
     }
     return 0;
+}
+
+static int watch(service *s)
+{
+    char why[LN_WATCHTREE_WHY_SIZE];
+
+    if (s->set.watch == NULL)
+        return 0;
+    const int rc = ln_reload_new(s->set.watch, s->set.watch_rest_ms, &s->reload, why);
+    if (rc < 0)
+        fprintf(stderr, "linnet serve: cannot watch %s: %s\n", s->set.watch, why);
+    return rc;
 }
 
 /* "http://127.0.0.1:8080/": what was asked for, with the port that it became. */
@@ -222,6 +235,8 @@ static void on_worker_start(ln_server *server, unsigned worker, ln_loop *loop, v
     }
     announce_all(s, loop);
     warn(&s->set);
+    if (s->reload != NULL && ln_reload_start(s->reload, loop) < 0)
+        complain("changes will not be noticed below ", s->set.watch, LN_ERR_NOMEM);
 }
 
 /* A connection is a descriptor: take as many as the administrator allows, not as few as a shell
@@ -280,7 +295,8 @@ static int mount_with(const service *s, const ln_rooms_policy *policy)
     const ln_routes_options routes = {.ws = &s->ws,
                                       .rooms = &rooms,
                                       .overflow = (enum ln_overflow)set->overflow,
-                                      .chat = s->chat};
+                                      .chat = s->chat,
+                                      .reload = s->reload};
     return ln_routes_mount(s->server, &routes);
 }
 
@@ -374,6 +390,8 @@ static int run(service *s)
     if (rc == 0)
         rc = listen_tls(s);
     if (rc == 0)
+        rc = watch(s);
+    if (rc == 0)
         rc = mount(s);
     if (rc < 0)
         return rc;
@@ -401,6 +419,7 @@ static int serve(int argc, char **argv)
     const int rc = run(&s);
     ln_server_free(s.server);
     ln_chat_free(s.chat);
+    ln_reload_free(s.reload);
     ln_secret_wipe(s.passphrase);
     ln_secret_wipe(s.admin_secret);
     return rc < 0 ? LN_EXIT_FAILED : LN_EXIT_DONE;
@@ -416,10 +435,14 @@ const ln_verb ln_serve_verb = {
              "  /rooms?room=NAME     sends every message to all who are in the room;\n"
              "                       &presence=1&name=NICK adds messages about who is there\n"
              "  /ws                  binary commands and JSON-RPC, with a chat\n"
+             "  /wsmq                a broker, see linnet pub, sub and call\n"
              "  /_admin/broadcast, /_admin/metrics\n"
              "                       with a secret, see doc/rooms.md\n"
              "  /health              200 while the process works\n"
              "  /ready               200, or 503 while it drains\n"
+             "  /hotreload.js        for pages that reload, with --watch\n"
+             "  /api/hotreload/status\n"
+             "                       these pages and their errors, as JSON\n"
              "  /                    the files of --static\n"
              "\n"
              "Signals: TERM and INT let clients say goodbye (close code 1001) and end the server, "

@@ -20,6 +20,19 @@ const ln_option ln_serve_options[] = {
      .offset = AT(files),
      .value = "DIR",
      .help = "serves the files below this folder at /"},
+    {.name = "watch",
+     .type = LN_OPTION_TEXT,
+     .offset = AT(watch),
+     .value = "DIR",
+     .help = "for developing: pages with /hotreload.js reload when files below this folder change, "
+             "and their errors are shown here"},
+    {.name = "watch-rest",
+     .type = LN_OPTION_DURATION,
+     .offset = AT(watch_rest_ms),
+     .value = "TIME",
+     .help = "how long nothing more must have changed for that",
+     .min = LN_MIN_WATCH_REST_MS,
+     .max = LN_MAX_WATCH_REST_MS},
     {.name = "origins",
      .type = LN_OPTION_TEXT,
      .offset = AT(origins),
@@ -296,6 +309,7 @@ const ln_option ln_serve_options[] = {
 };
 
 const ln_serve_settings ln_serve_defaults = {
+    .watch_rest_ms = LN_DEFAULT_WATCH_REST_MS,
     .log_level = LN_LOG_INFO - 1,
     .connections_max = LN_DEFAULT_CONNECTIONS_MAX,
     .message_max_bytes = LN_DEFAULT_MESSAGE_MAX_BYTES,

@@ -12,6 +12,8 @@ typedef struct ln_serve_settings {
     ln_option_list listen_tls;
     char *tls_cert, *tls_key, *tls_pkcs12, *tls_passphrase_file, *tls_client_ca;
     char *files;
+    char *watch;
+    uint32_t watch_rest_ms;
     char *origins;
     uint32_t workers; /* 0 = one for each processor */
     uint32_t io;

@@ -47,6 +47,9 @@ void ln_verb_print_help(const ln_verb *verb, FILE *out);
 
 extern const ln_verb ln_serve_verb;
 extern const ln_verb ln_dial_verb;
+extern const ln_verb ln_pub_verb;
+extern const ln_verb ln_sub_verb;
+extern const ln_verb ln_call_verb;
 extern const ln_verb ln_bench_verb;
 extern const ln_verb ln_token_verb;
 extern const ln_verb ln_hash_verb; /* of token */

@@ -104,8 +104,11 @@ const char *ln_json_fault(const ln_json *j, size_t *offset);
 /* Whether a string (or key), as it stands in the text, means `meant`. */
 bool ln_json_is(ln_span string, ln_span meant);
 
-/* The bytes a string means, written to `room` of at least string.size bytes. How many. */
+/* The bytes a string means, written to `room`. How many: never more than string.size - 2. */
 size_t ln_json_decode(ln_span string, uint8_t *room);
+
+/* How many they would be. */
+size_t ln_json_decoded_bytes(ln_span string);
 
 /* A number's value; LN_ERR_LIMIT for what a double cannot hold. */
 int ln_json_double(ln_span number, double *value);

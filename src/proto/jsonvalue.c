@@ -100,6 +100,25 @@ size_t ln_json_decode(ln_span string, uint8_t *room)
     }
 }
 
+size_t ln_json_decoded_bytes(ln_span string)
+{
+    const ln_span text = inside(string);
+    const uint8_t *p = text.data;
+    const uint8_t *const end = p + text.size;
+    uint8_t point[4];
+    size_t size = 0;
+
+    while (p < end) {
+        if (*p == '\\') {
+            size += unescape(&p, point);
+        } else {
+            p++;
+            size++;
+        }
+    }
+    return size;
+}
+
 bool ln_json_is(ln_span string, ln_span meant)
 {
     const ln_span text = inside(string);
@@ -253,26 +272,6 @@ int ln_json_find(ln_span json, const char *name, size_t index, ln_span *value)
     return ln_json_finish(&j) ? LN_ERR_NOT_FOUND : LN_ERR_PROTOCOL;
 }
 
-/* How long the text of a checked string is. */
-static size_t decoded_size(ln_span string)
-{
-    const ln_span text = inside(string);
-    const uint8_t *p = text.data;
-    const uint8_t *const end = p + text.size;
-    uint8_t point[4];
-    size_t size = 0;
-
-    while (p < end) {
-        if (*p == '\\') {
-            size += unescape(&p, point);
-        } else {
-            p++;
-            size++;
-        }
-    }
-    return size;
-}
-
 int ln_json_text(ln_span value, char *buffer, size_t size)
 {
     ln_json_value v;
@@ -282,7 +281,7 @@ int ln_json_text(ln_span value, char *buffer, size_t size)
         return rc;
     if (v.type != LN_JSON_STRING)
         return LN_ERR_INVALID;
-    const size_t n = decoded_size(v.text);
+    const size_t n = ln_json_decoded_bytes(v.text);
     if (n >= size || n > INT32_MAX)
         return LN_ERR_LIMIT;
     const size_t written = ln_json_decode(v.text, (uint8_t *)buffer);

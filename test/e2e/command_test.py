@@ -715,6 +715,31 @@ def silence_is_the_end_and_pongs_are_life():
             same("the other is answered", payload[:4], b"\0\0\0\6")
 
 
+@test
+def structs_are_checked_at_the_border():
+    """examples/typed: what does not fit is answered with where and why, and changes nothing."""
+    calls = (({"player": "ann", "by": {"x": 1.5, "y": -2}, "speed": 2}, {"at": {"x": 3, "y": -4}, "moves": 1}),
+             ({"player": "ann", "by": {"x": 1}}, "by.y: missing"),
+             ({"player": "a" * 32, "by": {"x": 1, "y": 1}}, "player: longer than 31 bytes"),
+             ({"player": "ann", "by": {"x": 1, "y": 1}, "speed": 256}, "speed: above 255"),
+             ([1, 2], "not an object"),
+             ({"player": "ann", "by": {"x": 0, "y": 1}}, {"at": {"x": 3, "y": -3}, "moves": 2}))
+
+    async def talk(port):
+        async with websockets.connect("ws://127.0.0.1:%d/ws" % port) as peer:
+            for number, (params, wanted) in enumerate(calls):
+                await peer.send(struct.pack(">I", RPC) + json.dumps(
+                    {"jsonrpc": "2.0", "id": number, "method": "move", "params": params}).encode())
+                answer = json.loads((await peer.recv())[4:])
+                if isinstance(wanted, str):
+                    same("the error", answer["error"], {"code": -32602, "message": wanted})
+                else:
+                    same("the result", answer["result"], wanted)
+
+    with program(os.path.join(EXAMPLES, "typed"), "127.0.0.1:0") as server:
+        asyncio.run(talk(server.port))
+
+
 def main():
     words = sys.argv[1:]
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
