@@ -69,8 +69,7 @@ static void take_frame(struct client *c, const uint8_t *payload, size_t n)
 {
     long sender = -1, number = -1, again = -1;
 
-    const char *at = pass((const char *)payload, "");
-    at = memcmp(payload, "\0\0\0\1", 4) == 0 ? at + 4 : NULL;
+    const char *at = memcmp(payload, "\0\0\0\1", 4) == 0 ? (const char *)payload + 4 : NULL;
     at = pass_number(pass(at, "{\"username\":\"user_"), &sender);
     at = pass_number(pass(pass(at, "\",\"message\":\""), plan->prefix), &number);
     if (plan->names_sender)

@@ -30,8 +30,9 @@ typedef struct world {
     ln_command *game;
     int port, tls_port;
     atomic_int connects, handled, disconnects, code;
-    atomic_int is_over; /* for whoever floods */
-    bool is_watched;    /* everybody is told who comes and goes */
+    atomic_int asked, replies; /* calls to clients, and how many have ended */
+    atomic_int is_over;        /* for whoever floods */
+    bool is_watched;           /* everybody is told who comes and goes */
 } world;
 
 static void rest_ms(long ms)
@@ -71,6 +72,27 @@ static void on_farewell(ln_conn *c, uint32_t id, ln_span payload, void *user)
     assert_int_equal(ln_conn_close(c, 4001, LN_SPAN("bye")), 0);
 }
 
+static void on_reply(const ln_rpc_reply *reply, void *user)
+{
+    world *const w = user;
+    assert_int_equal(reply->error, LN_ERR_CLOSED);
+    assert_int_equal(atomic_load(&w->disconnects), 0);
+    atomic_fetch_add(&w->replies, 1);
+    /* who asks again is told at once, and this does not go on for ever */
+    assert_int_equal(ln_command_call(w->game, reply->conn, "more", LN_SPAN(""), 0, on_reply, w),
+                     LN_ERR_CLOSED);
+}
+
+static void on_ask(ln_conn *c, uint32_t id, ln_span payload, void *user)
+{
+    world *const w = user;
+    (void)id;
+    (void)payload;
+    assert_int_equal(
+        ln_command_call(w->game, ln_conn_get_id(c), "ask", LN_SPAN("[]"), 0, on_reply, w), 0);
+    atomic_fetch_add(&w->asked, 1);
+}
+
 static void on_connect(ln_conn *c, const ln_request *request, void *user)
 {
     world *const w = user;
@@ -86,6 +108,7 @@ static void on_disconnect(ln_conn *c, bool is_voluntary, const ln_close_info *in
 {
     world *const w = user;
     (void)is_voluntary;
+    assert_int_equal(atomic_load(&w->replies), atomic_load(&w->asked));
     if (w->is_watched)
         (void)ln_command_publish(w->game, LN_SPAN(""), BYE, ln_command_uuid(c), 0);
     atomic_store(&w->code, info->code);
@@ -367,6 +390,26 @@ static void a_client_comes_and_goes_in_order(void **state)
     end(&w);
 }
 
+static void calls_to_a_client_end_before_it_is_gone(void **state)
+{
+    world w = {.port = 0};
+    (void)state;
+
+    build(&w, 1);
+    assert_int_equal(ln_command_on(w.game, ECHO, on_ask, &w), 0);
+    start_at(&w, "127.0.0.1:0");
+    const int fd = enter_at(&w, "/ws");
+    for (int i = 0; i < 5; i++) {
+        say(fd, ECHO, "");
+        (void)hear_next(fd, LN_COMMAND_RPC);
+    }
+    raw_close(fd);
+    wait_for(&w.disconnects, 1);
+    assert_int_equal(atomic_load(&w.asked), 5);
+    assert_int_equal(atomic_load(&w.replies), 5);
+    end(&w);
+}
+
 /* ---- farewells ---- */
 
 /* 200 commands and a close frame, to the byte. */
@@ -604,6 +647,7 @@ int main(void)
         cmocka_unit_test(handlers_may_change_while_it_starts_and_stops),
         cmocka_unit_test(silence_of_a_minute_is_the_end),
         cmocka_unit_test(a_client_comes_and_goes_in_order),
+        cmocka_unit_test(calls_to_a_client_end_before_it_is_gone),
         cmocka_unit_test(what_was_sent_before_a_close_arrives_and_then_the_code),
         cmocka_unit_test(over_tls_as_well),
         cmocka_unit_test(one_that_never_reads_slows_nobody_down),
