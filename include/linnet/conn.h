@@ -187,8 +187,7 @@ typedef struct ln_queue_state {
     size_t bytes;
     /* where their number is bounded; else those that may still be dropped */
     uint32_t messages;
-    uint32_t dropped; /* by the policy, or replaced, since the queue was last empty */
-    uint64_t age_ms;  /* for how long something waits and nothing has left */
+    uint64_t age_ms; /* for how long something waits and nothing has left */
 } ln_queue_state;
 
 LN_API void ln_conn_queue_get(const ln_conn *c, ln_queue_state *state);

@@ -196,9 +196,27 @@ static void send_filler(ln_conn *c, void *arg)
     free(bytes);
 }
 
+static void get_bytes(ln_conn *c, void *arg)
+{
+    *(size_t *)arg = ln_conn_queued_bytes(c);
+}
+
+/* The system takes more for a while. */
+static void wait_until_still(queue_peer *peer)
+{
+    size_t before = 0, now = 0;
+
+    for (int still = 0; still < 3; still = now == before ? still + 1 : 0) {
+        before = now;
+        queue_rest_ms(10);
+        queue_on_loop(peer, get_bytes, &now);
+    }
+}
+
 void queue_stall(queue_peer *peer, size_t size)
 {
     queue_on_loop(peer, send_filler, &size);
+    wait_until_still(peer);
 }
 
 void queue_wait_for(const atomic_int *value, int at_least)
