@@ -4,13 +4,14 @@
  * message that is missing somewhere counted?
  *
  *     drill_stalled [STALLED [HEALTHY [RATE [SECONDS [BUDGET_MIB [QUEUE_KIB]]]]]]
- *                                                         default 10000 1000 1000 60 256 20
+ *                                                         default 10000 1000 1000 60 1024 20
  *
  * A server of its own (one worker; an endpoint for each overflow policy, all subscribed to one topic;
  * of the stalled ones a twentieth each drops the oldest, keeps the latest, is closed),
  * a publisher of RATE messages of 1 KiB a second, in ticks of 10 ms, and readers in several
  * processes. First the healthy alone, for a third of SECONDS; then with the stalled ones beside them,
- * until they have stalled, and for SECONDS. Then the stalled ones read what is left, and count what they miss.
+ * until they have stalled (at a twentieth of the rate: until then each message is a send to each of
+ * them), and for SECONDS. Then the stalled ones read what is left, and count what they miss.
  *
  * Checked: healthy readers miss nothing and keep their order; their p99 from the tick to the receipt
  * at most doubles; the server's memory stays below what it was before the stalled ones stalled plus
@@ -86,7 +87,7 @@ static struct {
 
 static int stalled_count = 10000, healthy_count = 1000, rate = 1000;
 static double seconds = 60;
-static uint32_t budget_bytes = 256u << 20, queue_bytes = 20u << 10;
+static uint32_t budget_bytes = 1024u << 20, queue_bytes = 20u << 10;
 
 static void rest_ms(int ms)
 {
@@ -419,7 +420,7 @@ static void wait_for_healthy(int count)
 }
 
 /* Publishes for that long; what the healthy ones saw. */
-static struct outcome run(int fd, pid_t pid, double length, int healthy_processes)
+static struct outcome run(int fd, pid_t pid, double length, int per_second, int healthy_processes)
 {
     struct outcome o = {.memory = 0};
     const double begin = rawws_now(), cpu = rawws_cpu(pid);
@@ -433,7 +434,7 @@ static struct outcome run(int fd, pid_t pid, double length, int healthy_processe
         const double due = begin + (double)tick * TICK_MS / 1000;
         while (rawws_now() < due)
             usleep(200);
-        for (; sent < tick * (uint64_t)rate * TICK_MS / 1000; sent++)
+        for (; sent < tick * (uint64_t)per_second * TICK_MS / 1000; sent++)
             publish(fd, due);
         if (rawws_now() - checked >= 0.5) {
             const long memory = rawws_memory(pid);
@@ -536,16 +537,17 @@ int main(int argc, char **argv)
     const int first_stalled = process_count;
     const int publisher = rawws_connect(atomic_load(&shared->port), 0);
     rawws_shake(publisher, "/healthy");
-    run(publisher, pid, 1, first_stalled); /* warm */
-    const struct outcome before = run(publisher, pid, seconds / 3, first_stalled);
+    run(publisher, pid, 1, rate, first_stalled); /* warm */
+    const struct outcome before = run(publisher, pid, seconds / 3, rate, first_stalled);
     print("all read", before);
 
     start_readers(stalled_count, STALLED_PER_PROCESS, 0);
     printf("with %d that do not read, idle: %.1f MiB\n", stalled_count,
            (double)rawws_memory(pid) / 1048576);
-    const struct outcome stalling = run(publisher, pid, STALLING_SECONDS, first_stalled);
+    const struct outcome stalling =
+        run(publisher, pid, STALLING_SECONDS, (rate + 19) / 20, first_stalled);
     print("until they stall", stalling);
-    const struct outcome with = run(publisher, pid, seconds, first_stalled);
+    const struct outcome with = run(publisher, pid, seconds, rate, first_stalled);
     print("most do not read", with);
     printf("waiting: %.1f MiB in %llu queues, the oldest for %.1f s\n",
            (double)shared->stats.queued_bytes / 1048576,

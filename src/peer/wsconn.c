@@ -155,7 +155,7 @@ static void announce_close(ln_conn *c, const ln_ws_event *event)
         h->on_error(c, c->error, what, h->user);
     if (h->on_close != NULL)
         h->on_close(c, &info, h->user);
-    c->flags &= (uint8_t)~LN_CONN_ANNOUNCED;
+    c->flags &= (uint8_t) ~(LN_CONN_ANNOUNCED | LN_CONN_WATCHED);
     if (home->hooks != NULL)
         home->hooks->on_gone(c, c->as.attachment);
     c->as.attachment = NULL;

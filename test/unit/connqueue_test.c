@@ -387,6 +387,35 @@ static void a_full_queue_is_passed_over_only_as_long_as_it_is_full(void **state)
     }
 }
 
+static void publish_twice(ln_conn *c, void *arg)
+{
+    ln_publish_result *const r = arg;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(ln_conn_publish(c, LN_SPAN("t"), LN_TEXT, LN_SPAN("x"), r), 0);
+}
+
+static void one_that_ends_while_it_is_passed_over_still_flushes(void **state)
+{
+    (void)state;
+    queue_place *const p = begin(LN_OVERFLOW_REFUSE);
+    queue_peer *const peer = queue_enter(p);
+    ln_publish_result r;
+
+    queue_on_loop(peer, subscribe, "t");
+    queue_stall(peer, QUEUE_FILLER);
+    assert_int_equal(send_numbers(peer, 1, 5).rc, 1);
+    queue_on_loop(peer, publish_twice, &r);
+    assert_int_equal(r.dropped, 1);
+    raw_send(peer->fd, "\x81\x00", 2); /* a frame without a mask */
+    queue_wait_for(&peer->closed, 1);
+    assert_int_equal(atomic_load(&peer->close_code), 1002);
+    queue_read_filler(peer, QUEUE_FILLER);
+    expect_numbers(peer, 1, 5);
+    assert_int_equal(raw_close_code(raw_read_frame(peer->fd)), 1002);
+    queue_leave(peer);
+    queue_end(p);
+}
+
 /* ---- the latest ---- */
 
 static void the_newer_of_a_key_goes_to_the_end(void **state)
@@ -686,6 +715,7 @@ int main(void)
         cmocka_unit_test(nothing_is_dropped_for_what_would_not_fit_anyway),
         cmocka_unit_test(close_full_ends_with_1008),
         cmocka_unit_test(a_full_queue_is_passed_over_only_as_long_as_it_is_full),
+        cmocka_unit_test(one_that_ends_while_it_is_passed_over_still_flushes),
         cmocka_unit_test(the_newer_of_a_key_goes_to_the_end),
         cmocka_unit_test(a_publication_replaces_the_one_of_its_topic),
         cmocka_unit_test(where_nothing_can_be_replaced_the_oldest_goes),
