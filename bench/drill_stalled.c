@@ -4,12 +4,14 @@
  * message that is missing somewhere counted?
  *
  *     drill_stalled [STALLED [HEALTHY [RATE [SECONDS [BUDGET_MIB [QUEUE_KIB]]]]]]
- *                                                         default 10000 1000 1000 60 256 20
+ *                                                         default 10000 1000 1000 60 1024 20
  *
- * A server of its own (one worker; an endpoint for each overflow policy, all subscribed to one topic),
+ * A server of its own (one worker; an endpoint for each overflow policy, all subscribed to one topic;
+ * of the stalled ones a twentieth each drops the oldest, keeps the latest, is closed),
  * a publisher of RATE messages of 1 KiB a second, in ticks of 10 ms, and readers in several
  * processes. First the healthy alone, for a third of SECONDS; then with the stalled ones beside them,
- * for SECONDS. Then the stalled ones read what is left, and count what they miss.
+ * until they have stalled (at a twentieth of the rate: until then each message is a send to each of
+ * them), and for SECONDS. Then the stalled ones read what is left, and count what they miss.
  *
  * Checked: healthy readers miss nothing and keep their order; their p99 from the tick to the receipt
  * at most doubles; the server's memory stays below what it was before the stalled ones stalled plus
@@ -26,15 +28,15 @@
 #include <arpa/inet.h>
 #include <linnet/linnet.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "peer/serverinner.h"
 #include "support/rawws.h"
 
 enum {
@@ -45,8 +47,9 @@ enum {
     STALLED_PER_PROCESS = 2500,
     HEALTHY_PER_PROCESS = 500,
     PROCESSES_MAX = 64,
-    LATENCIES = 1 << 19, /* of 10 us */
-    QUIET_MS = 3000      /* nothing more comes */
+    LATENCIES = 1 << 19,  /* of 10 us */
+    STALLING_SECONDS = 8, /* the system's buffers fill, and who is to be closed is */
+    QUIET_MS = 3000       /* nothing more comes */
 };
 
 enum { REFUSE, NEWEST, OLDEST, LATEST, CLOSE, POLICIES };
@@ -71,7 +74,7 @@ struct tally {
 };
 
 static struct {
-    _Atomic int port;
+    _Atomic int port, small_port;
     _Atomic int must_read;
     _Atomic int must_end;
     _Atomic uint32_t published;
@@ -84,11 +87,22 @@ static struct {
 
 static int stalled_count = 10000, healthy_count = 1000, rate = 1000;
 static double seconds = 60;
-static uint32_t budget_bytes = 256u << 20, queue_bytes = 20u << 10;
+static uint32_t budget_bytes = 1024u << 20, queue_bytes = 20u << 10;
 
 static void rest_ms(int ms)
 {
     usleep((useconds_t)ms * 1000);
+}
+
+/* A process that ends with this one. */
+static pid_t fork_child(void)
+{
+    const pid_t pid = fork();
+    if (pid < 0)
+        rawws_fail("fork");
+    if (pid == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return pid;
 }
 
 /* ---- the server ---- */
@@ -119,6 +133,7 @@ static _Noreturn void serve(void)
     const ln_ws_handlers handlers = {.on_open = on_open, .on_message = on_message};
     const ln_server_options options = {.queue_budget_bytes = budget_bytes, .drain_ms = 1000};
     ln_ws_options ws = {.ping_interval_ms = LN_OFF};
+    const int small = 8192;
 
     server = ln_server_new(&options);
     ln_server_ws(server, "/healthy", &handlers, &ws);
@@ -128,11 +143,16 @@ static _Noreturn void serve(void)
         ws.overflow = policies[i].overflow;
         ln_server_ws(server, policies[i].path, &handlers, &ws);
     }
-    if (ln_server_listen(server, "127.0.0.1:0") < 0)
+    if (ln_server_listen(server, "127.0.0.1:0") < 0 || ln_server_listen(server, "127.0.0.1:0") < 0)
         rawws_fail("listen");
+    /* The stalled ones have a door of their own, with small send buffers: ten thousand of the usual
+     * ones would be more than the system has for all of TCP, and it is not the system that is tried. */
+    if (setsockopt(server->doors[1].fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small) < 0)
+        rawws_fail("setsockopt");
     signal(SIGTERM, on_term);
     if (ln_server_start(server) < 0)
         rawws_fail("start");
+    atomic_store(&shared->small_port, ln_server_port(server, 1));
     atomic_store(&shared->port, ln_server_port(server, 0));
     while (!ln_server_is_stopping(server)) {
         ln_server_stats_get(server, &shared->stats);
@@ -154,23 +174,19 @@ struct reader {
     int is_over;
 };
 
-/*
- * A socket with a small window and small segments: the system sizes the server's send buffer by them,
- * and ten thousand of the usual ones would be more than it allows for all of TCP.
- */
+/* A socket with a small window: see serve(). */
 static int connect_small(int source)
 {
     const struct sockaddr_in from = {.sin_family = AF_INET,
                                      .sin_addr.s_addr =
                                          htonl(INADDR_LOOPBACK + 1 + (uint32_t)source % 16)};
     const struct sockaddr_in to = {.sin_family = AF_INET,
-                                   .sin_port = htons((uint16_t)atomic_load(&shared->port)),
+                                   .sin_port = htons((uint16_t)atomic_load(&shared->small_port)),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const int small = 4096, segment = 536, on = 1;
+    const int small = 4096, on = 1;
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     if (fd < 0 || bind(fd, (const struct sockaddr *)&from, sizeof from) < 0 ||
         connect(fd, (const struct sockaddr *)&to, sizeof to) < 0)
@@ -251,6 +267,22 @@ static void read_some(int ep, struct reader *r, struct tally *t, int is_healthy)
     epoll_ctl(ep, EPOLL_CTL_DEL, r->fd, NULL);
 }
 
+/* Most have a policy that looks at the newest message only; keeping others up to date while nobody
+ * reads them is work. */
+static int policy_of(int number)
+{
+    switch (number % 20) {
+    case 0:
+        return OLDEST;
+    case 1:
+        return LATEST;
+    case 2:
+        return CLOSE;
+    default:
+        return number % 2 == 0 ? REFUSE : NEWEST;
+    }
+}
+
 static struct reader *connect_all(int count, int first, int is_healthy, int ep)
 {
     struct reader *const readers = calloc((size_t)count, sizeof *readers);
@@ -258,7 +290,7 @@ static struct reader *connect_all(int count, int first, int is_healthy, int ep)
 
     for (int i = 0; i < count; i++) {
         struct reader *const r = &readers[i];
-        r->policy = (first + i) % POLICIES;
+        r->policy = policy_of(first + i);
         r->next = atomic_load(&shared->published);
         r->fd = is_healthy ? rawws_connect(atomic_load(&shared->port), i) : connect_small(i);
         snprintf(path, sizeof path, "%s?listen=1",
@@ -329,7 +361,7 @@ static int start_readers(int count, int most, int is_healthy)
         struct tally *const t = &shared->tallies[process_count];
         if (process_count == PROCESSES_MAX)
             rawws_fail("too many processes");
-        processes[process_count] = fork();
+        processes[process_count] = fork_child();
         if (processes[process_count] == 0)
             read_all(t, share, done, is_healthy);
         process_count++;
@@ -388,7 +420,7 @@ static void wait_for_healthy(int count)
 }
 
 /* Publishes for that long; what the healthy ones saw. */
-static struct outcome run(int fd, pid_t pid, double length, int healthy_processes)
+static struct outcome run(int fd, pid_t pid, double length, int per_second, int healthy_processes)
 {
     struct outcome o = {.memory = 0};
     const double begin = rawws_now(), cpu = rawws_cpu(pid);
@@ -402,7 +434,7 @@ static struct outcome run(int fd, pid_t pid, double length, int healthy_processe
         const double due = begin + (double)tick * TICK_MS / 1000;
         while (rawws_now() < due)
             usleep(200);
-        for (; sent < tick * (uint64_t)rate * TICK_MS / 1000; sent++)
+        for (; sent < tick * (uint64_t)per_second * TICK_MS / 1000; sent++)
             publish(fd, due);
         if (rawws_now() - checked >= 0.5) {
             const long memory = rawws_memory(pid);
@@ -496,7 +528,7 @@ int main(int argc, char **argv)
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         rawws_fail("mmap");
-    const pid_t pid = fork();
+    const pid_t pid = fork_child();
     if (pid == 0)
         serve();
     while (atomic_load(&shared->port) == 0)
@@ -505,14 +537,17 @@ int main(int argc, char **argv)
     const int first_stalled = process_count;
     const int publisher = rawws_connect(atomic_load(&shared->port), 0);
     rawws_shake(publisher, "/healthy");
-    run(publisher, pid, 1, first_stalled); /* warm */
-    const struct outcome before = run(publisher, pid, seconds / 3, first_stalled);
+    run(publisher, pid, 1, rate, first_stalled); /* warm */
+    const struct outcome before = run(publisher, pid, seconds / 3, rate, first_stalled);
     print("all read", before);
 
     start_readers(stalled_count, STALLED_PER_PROCESS, 0);
     printf("with %d that do not read, idle: %.1f MiB\n", stalled_count,
            (double)rawws_memory(pid) / 1048576);
-    const struct outcome with = run(publisher, pid, seconds, first_stalled);
+    const struct outcome stalling =
+        run(publisher, pid, STALLING_SECONDS, (rate + 19) / 20, first_stalled);
+    print("until they stall", stalling);
+    const struct outcome with = run(publisher, pid, seconds, rate, first_stalled);
     print("most do not read", with);
     printf("waiting: %.1f MiB in %llu queues, the oldest for %.1f s\n",
            (double)shared->stats.queued_bytes / 1048576,

@@ -29,7 +29,11 @@ typedef struct listener {
     ln_subscriber subscriber;
     ln_conn *conn;
     ln_topics_send *send; /* its dialect's way to be told */
+    uint32_t full_bytes;  /* payloads of that size find no room until on_room(); NOT_FULL */
+    bool drops_newest;    /* what becomes of them */
 } listener;
+
+static const uint32_t NOT_FULL = UINT32_MAX;
 
 /* ---- delivery ---- */
 
@@ -81,11 +85,42 @@ int ln_topics_send_plain(ln_conn *c, ln_msg *m)
     return frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block_latest(c, frame, m->topic);
 }
 
+/*
+ * Without a look at the connection, which would cost six cache lines: of ten thousand subscribers who
+ * do not read, that is most of what a publication costs.
+ */
+static LN_COLD ln_delivery pass_over(const listener *l, const ln_loop *loop)
+{
+    ln_counters *const counters = &((ln_worker *)loop->owner)->home.counters;
+
+    ln_count(&counters->dropped, 1);
+    ln_count(l->drops_newest ? &counters->dropped_newest : &counters->queue_refused, 1);
+    return LN_DELIVERY_DROPPED;
+}
+
+/* Its queue was full for `m`: from now on it is passed over, if that is certain. */
+static void watch(listener *l, const ln_msg *m, int rc)
+{
+    if (l->send != ln_topics_send_plain || !ln_conn_watch_room(l->conn))
+        return;
+    l->full_bytes = (uint32_t)m->payload.size;
+    l->drops_newest = rc == LN_ERR_DROPPED;
+}
+
+static void on_room(ln_conn *c, void *attachment)
+{
+    listener *const l = attachment;
+    (void)c;
+    l->full_bytes = NOT_FULL;
+}
+
 static ln_delivery deliver(ln_subscriber *s, ln_msg *m)
 {
-    const listener *const l = LN_CONTAINER_OF(s, listener, subscriber);
+    listener *const l = LN_CONTAINER_OF(s, listener, subscriber);
     ln_conn *const c = l->conn;
 
+    if (LN_UNLIKELY(m->payload.size >= l->full_bytes) && ln_loop_current() != NULL)
+        return pass_over(l, ln_loop_current());
     const int rc = l->send(c, m);
     if (LN_LIKELY(rc == 0))
         return LN_DELIVERED;
@@ -97,6 +132,8 @@ static ln_delivery deliver(ln_subscriber *s, ln_msg *m)
         ln_hub_leave_all(here->hub, s);
         return LN_DELIVERY_CLOSED;
     }
+    if (rc == LN_ERR_WOULD_EXCEED || rc == LN_ERR_DROPPED)
+        watch(l, m, rc);
     if (rc != LN_ERR_DROPPED && rc != LN_ERR_UNSUPPORTED) /* those have been counted */
         ln_count(&ln_conn_home(c)->counters.dropped, 1);
     return LN_DELIVERY_DROPPED;
@@ -125,6 +162,7 @@ static listener *listener_of(ln_conn *c)
         return NULL;
     l->conn = c;
     l->send = ln_topics_send_plain;
+    l->full_bytes = NOT_FULL;
     ln_subscriber_init(&l->subscriber, deliver, c->id);
     ln_conn_attach(c, l);
     return l;
@@ -140,6 +178,7 @@ int ln_topics_speak(ln_conn *c, ln_topics_send *send)
     if (l == NULL)
         return LN_ERR_NOMEM;
     l->send = send;
+    l->full_bytes = NOT_FULL;
     return 0;
 }
 
@@ -450,7 +489,7 @@ static int start(void *state, ln_home *home)
     return rc;
 }
 
-static const ln_conn_hooks hooks = {.on_gone = on_gone};
+static const ln_conn_hooks hooks = {.on_gone = on_gone, .on_room = on_room};
 
 const ln_service ln_topics_service = {
     .hooks = &hooks, .start = start, .stop = stop, .free = free_topics};

@@ -55,16 +55,6 @@ static bool may_have_room(const ln_conn *c, size_t size)
     return fits(o, ln_conn_queued_bytes(c) - ln_sendq_bytes(q), size);
 }
 
-/* The policy took a message. */
-static void count_lost(ln_conn *c, _Atomic uint64_t *policy)
-{
-    ln_home *const home = ln_conn_home(c);
-
-    ln_count(policy, 1);
-    if (c->laggard != 0)
-        ln_laggards_at(&home->laggards, c->laggard)->dropped++;
-}
-
 /* The queue is full: what the policy says. Never 0. */
 static LN_COLD int overflow(ln_conn *c)
 {
@@ -81,7 +71,7 @@ static LN_COLD int overflow(ln_conn *c)
         return LN_ERR_WOULD_EXCEED;
     case LN_OVERFLOW_DROP_NEWEST:
         ln_count(&counters->dropped, 1);
-        count_lost(c, &counters->dropped_newest);
+        ln_count(&counters->dropped_newest, 1);
         return LN_ERR_DROPPED;
     case LN_OVERFLOW_CLOSE:
         break;
@@ -106,7 +96,7 @@ static void drop_oldest(ln_conn *c, size_t size, uint64_t key)
         LN_ASSERT(oldest != NULL);
         ln_block_unref(oldest);
         ln_count(&counters->dropped, 1);
-        count_lost(c, &counters->dropped_oldest);
+        ln_count(&counters->dropped_oldest, 1);
     }
 }
 
@@ -116,9 +106,11 @@ int ln_connqueue_make_room(ln_conn *c, size_t size, uint64_t key)
         return LN_ERR_CLOSED;
     if (LN_LIKELY(has_room(c, size, key)))
         return 0;
-    ln_conn_push(c);
-    if (has_room(c, size, key))
-        return 0;
+    if (!ln_stream_is_sending(&c->stream)) {
+        ln_conn_push(c);
+        if (has_room(c, size, key))
+            return 0;
+    }
     if (ln_queue_waits(ln_connqueue_of(c)))
         drop_oldest(c, size, key);
     return has_room(c, size, key) ? 0 : overflow(c);
@@ -210,7 +202,7 @@ static int put(ln_conn *c, ln_block *block, int kind, uint64_t key)
     if (q == NULL)
         return LN_ERR_NOMEM;
     if (ln_sendq_remove(q, key))
-        count_lost(c, &ln_conn_home(c)->counters.replaced);
+        ln_count(&ln_conn_home(c)->counters.replaced, 1);
     ln_sendq_push(q, block, kind, key);
     return 0;
 }
@@ -332,8 +324,32 @@ void ln_conn_queue_get(const ln_conn *c, ln_queue_state *state)
     if (c->laggard == 0)
         return;
     const ln_laggard *const l = ln_laggards_at(&home->laggards, c->laggard);
-    state->dropped = l->dropped;
     state->age_ms = home->loop->now_ms - l->moved_ms;
+}
+
+/* ---- who waits for room ---- */
+
+bool ln_conn_watch_room(ln_conn *c)
+{
+    const enum ln_overflow policy = ln_connqueue_of(c)->overflow;
+
+    if (policy != LN_OVERFLOW_REFUSE && policy != LN_OVERFLOW_DROP_NEWEST)
+        return false;
+    if (c->stream.tls != NULL || c->ws.deflate != NULL || c->laggard == 0 ||
+        !ln_ws_is_open(&c->ws) || !ln_stream_is_sending(&c->stream))
+        return false;
+    c->flags |= LN_CONN_WATCHED;
+    return true;
+}
+
+void ln_connqueue_moved(ln_conn *c)
+{
+    ln_home *const home = ln_conn_home(c);
+
+    if (!(c->flags & LN_CONN_WATCHED))
+        return;
+    c->flags &= (uint8_t)~LN_CONN_WATCHED;
+    home->hooks->on_room(c, c->as.attachment);
 }
 
 /* ---- another queue ---- */
@@ -344,6 +360,7 @@ int ln_conn_set_queue(ln_conn *c, const ln_queue_options *options)
 
     if (c->phase != LN_CONN_OPEN)
         return LN_ERR_CLOSED;
+    ln_connqueue_moved(c);
     if (options == NULL) {
         if (c->more != NULL)
             c->more->has_queue = false;

@@ -66,6 +66,9 @@ LN_INLINE void ln_connqueue_account(ln_conn *c, size_t queued)
         ln_connqueue_count(c, queued);
 }
 
+/* Output has left, or something else that may make room: who watches is told. */
+void ln_connqueue_moved(ln_conn *c);
+
 /* No room for another message, or above high water; and the opposite: enough has left. */
 bool ln_connqueue_is_high(const ln_conn *c);
 bool ln_connqueue_is_low(const ln_conn *c);

@@ -155,7 +155,7 @@ static void announce_close(ln_conn *c, const ln_ws_event *event)
         h->on_error(c, c->error, what, h->user);
     if (h->on_close != NULL)
         h->on_close(c, &info, h->user);
-    c->flags &= (uint8_t)~LN_CONN_ANNOUNCED;
+    c->flags &= (uint8_t) ~(LN_CONN_ANNOUNCED | LN_CONN_WATCHED);
     if (home->hooks != NULL)
         home->hooks->on_gone(c, c->as.attachment);
     c->as.attachment = NULL;
@@ -275,8 +275,10 @@ void ln_conn_sent(ln_conn *c, size_t n)
         ln_chain_drop(&c->ws.out, &ln_conn_home(c)->loop->pool, n);
     if (LN_UNLIKELY(c->more != NULL && c->more->waiting != NULL))
         ln_sendq_sent(c->more->waiting, n);
-    if (LN_UNLIKELY(c->laggard != 0) && n > 0)
+    if (LN_UNLIKELY(c->laggard != 0) && n > 0) {
         ln_laggards_moved(&ln_conn_home(c)->laggards, c->laggard, c->stream.sock.loop->now_ms);
+        ln_connqueue_moved(c);
+    }
 }
 
 static void check_low_water(ln_conn *c)

@@ -44,8 +44,9 @@ enum {
     LN_CONN_PAUSED = 0x02,
     LN_CONN_PEER_ENDED = 0x08, /* nothing more will be received */
     LN_CONN_FIN_SENT = 0x10,
-    LN_CONN_ANNOUNCED = 0x20,  /* on_open was called: on_close is owed */
-    LN_CONN_SKIPS_FLUSH = 0x40 /* reset: what is queued does not matter any more */
+    LN_CONN_ANNOUNCED = 0x20,   /* on_open was called: on_close is owed */
+    LN_CONN_SKIPS_FLUSH = 0x40, /* reset: what is queued does not matter any more */
+    LN_CONN_WATCHED = 0x80      /* hooks->on_room is owed */
 };
 
 struct ln_conn {
@@ -165,6 +166,12 @@ LN_INLINE void ln_conn_touch(ln_conn *c)
  */
 int ln_conn_send_block(ln_conn *c, ln_block *frame);
 int ln_conn_send_block_latest(ln_conn *c, ln_block *frame, ln_span name);
+
+/*
+ * Just now a frame has found no room. True: no larger one will, and will be refused or dropped
+ * likewise, until hooks->on_room is called. False: nobody knows.
+ */
+bool ln_conn_watch_room(ln_conn *c);
 
 /* The slot for the floors above. */
 void *ln_conn_attachment(const ln_conn *c);
