@@ -45,8 +45,8 @@ enum {
     LN_ROOMS_HASH_MAX_BYTES = 512,    /* of a password, as it is kept */
     LN_ROOMS_QUEUES_MAX = 256,        /* patterns; looked through for everybody who comes */
     LN_ROOMS_PASSWORDS_MAX = 65536,   /* rooms that have one */
-    LN_ROOMS_HASHES_AT_ONCE = 2,      /* of a process */
-    LN_ROOMS_HASHES_MAX = 64,         /* of an endpoint, under way or waiting */
+    LN_ROOMS_HASHES_AT_ONCE = 8,      /* of a server; and one for every two workers at most */
+    LN_ROOMS_HASHES_MAX = 32,         /* of an endpoint, under way or waiting */
     LN_ROOMS_ATTEMPTS_PER_SECOND = 2, /* of an address, on each worker */
     LN_ROOMS_ATTEMPTS_BURST = 10,
     LN_ROOMS_POSTED_MAX = 8192, /* errands of other threads under way */
