@@ -153,8 +153,8 @@ LN_API int ln_conn_send_latest(ln_conn *c, ln_span key, enum ln_kind kind, ln_sp
  * ln_conn_send(). */
 LN_API int ln_conn_send_piece(ln_conn *c, enum ln_kind kind, ln_span data, bool is_last);
 
-/* A ping with up to 125 bytes (RFC 6455 5.5.2). Not counted against the queue. LN_ERR_INVALID,
- * LN_ERR_CLOSED. */
+/* A ping with up to 125 bytes (RFC 6455 5.5.2). Goes beyond the queue's limit, as all control frames
+ * do, by a few KiB: then LN_ERR_WOULD_EXCEED. LN_ERR_INVALID, LN_ERR_CLOSED. */
 LN_API int ln_conn_ping(ln_conn *c, ln_span data);
 
 /*
@@ -187,8 +187,7 @@ typedef struct ln_queue_state {
     size_t bytes;
     /* where their number is bounded; else those that may still be dropped */
     uint32_t messages;
-    uint32_t dropped; /* by the policy, or replaced, since the queue was last empty */
-    uint64_t age_ms;  /* for how long something waits and nothing has left */
+    uint64_t age_ms; /* for how long something waits and nothing has left */
 } ln_queue_state;
 
 LN_API void ln_conn_queue_get(const ln_conn *c, ln_queue_state *state);

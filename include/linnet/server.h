@@ -104,6 +104,17 @@ LN_API int ln_server_reload(ln_server *server);
  * connection has reached its limit. LN_ERR_CLOSED: closing, gone, or never was.
  */
 LN_API int ln_send(ln_server *server, ln_conn_id id, enum ln_kind kind, ln_span data);
+
+/*
+ * The same for a thread that would rather wait than lose the message: until it is queued within the
+ * limits of that connection (0 or 1), whatever its overflow policy. LN_ERR_TIMEOUT: there was no room
+ * for so long, and it will not be sent; LN_ERR_CLOSED: also at once when the connection closes
+ * meanwhile; LN_ERR_STATE: this is the thread of a loop, which never waits; LN_ERR_INVALID also for a
+ * timeout of 0. `data` is not copied before it is queued.
+ */
+LN_API int ln_send_wait(ln_server *server, ln_conn_id id, enum ln_kind kind, ln_span data,
+                        uint32_t timeout_ms);
+
 LN_API int ln_close(ln_server *server, ln_conn_id id, uint16_t code, ln_span reason);
 
 /*

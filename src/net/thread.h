@@ -28,4 +28,18 @@ void ln_lock_fini(ln_lock *lock);
 void ln_lock_take(ln_lock *lock);
 void ln_lock_give(ln_lock *lock);
 
+/* Given once, by one thread to another that waits for it. Who was told may fini it at once. */
+typedef struct ln_signal {
+    ln_lock lock;
+    pthread_cond_t given;
+    bool is_given;
+} ln_signal;
+
+void ln_signal_init(ln_signal *s);
+void ln_signal_fini(ln_signal *s);
+void ln_signal_give(ln_signal *s);
+/* False if it was not given in time. */
+bool ln_signal_wait(ln_signal *s, uint32_t timeout_ms);
+void ln_signal_wait_for_ever(ln_signal *s);
+
 #endif

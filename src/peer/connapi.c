@@ -245,6 +245,8 @@ int ln_conn_ping(ln_conn *c, ln_span data)
 {
     if (c->phase != LN_CONN_OPEN)
         return LN_ERR_CLOSED;
+    if (!ln_connqueue_takes_ping(c))
+        return LN_ERR_WOULD_EXCEED;
     const int rc = ln_ws_send_ping(&c->ws, data);
     if (rc == 0)
         ln_conn_touch(c);
@@ -265,7 +267,8 @@ int ln_conn_close(ln_conn *c, uint16_t code, ln_span reason)
         return rc;
     if (c->more != NULL)
         ln_sendq_clear(c->more->waiting); /* behind a fragmented message that does not end */
-    ln_conn_resume(c);                    /* the peer's close frame has to be seen */
+    ln_connqueue_moved(c); /* nothing has room any more, and that is another answer */
+    ln_conn_resume(c);     /* the peer's close frame has to be seen */
     ln_conn_touch(c);
     return 0;
 }

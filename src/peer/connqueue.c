@@ -39,6 +39,11 @@ static bool has_room(const ln_conn *c, size_t size, uint64_t key)
     return fits(o, ln_conn_queued_bytes(c) - replaced, size);
 }
 
+bool ln_connqueue_has_room(const ln_conn *c, size_t size)
+{
+    return c->ws.sending == 0 && has_room(c, size, 0);
+}
+
 /* Would there be room if nothing waited? */
 static bool may_have_room(const ln_conn *c, size_t size)
 {
@@ -48,16 +53,6 @@ static bool may_have_room(const ln_conn *c, size_t size)
     if (o->max_messages > 0 && ln_sendq_messages(q) - ln_sendq_waiting(q) >= o->max_messages)
         return false;
     return fits(o, ln_conn_queued_bytes(c) - ln_sendq_bytes(q), size);
-}
-
-/* The policy took a message. */
-static void count_lost(ln_conn *c, _Atomic uint64_t *policy)
-{
-    ln_home *const home = ln_conn_home(c);
-
-    ln_count(policy, 1);
-    if (c->laggard != 0)
-        ln_laggards_at(&home->laggards, c->laggard)->dropped++;
 }
 
 /* The queue is full: what the policy says. Never 0. */
@@ -76,7 +71,7 @@ static LN_COLD int overflow(ln_conn *c)
         return LN_ERR_WOULD_EXCEED;
     case LN_OVERFLOW_DROP_NEWEST:
         ln_count(&counters->dropped, 1);
-        count_lost(c, &counters->dropped_newest);
+        ln_count(&counters->dropped_newest, 1);
         return LN_ERR_DROPPED;
     case LN_OVERFLOW_CLOSE:
         break;
@@ -101,7 +96,7 @@ static void drop_oldest(ln_conn *c, size_t size, uint64_t key)
         LN_ASSERT(oldest != NULL);
         ln_block_unref(oldest);
         ln_count(&counters->dropped, 1);
-        count_lost(c, &counters->dropped_oldest);
+        ln_count(&counters->dropped_oldest, 1);
     }
 }
 
@@ -111,9 +106,11 @@ int ln_connqueue_make_room(ln_conn *c, size_t size, uint64_t key)
         return LN_ERR_CLOSED;
     if (LN_LIKELY(has_room(c, size, key)))
         return 0;
-    ln_conn_push(c);
-    if (has_room(c, size, key))
-        return 0;
+    if (!ln_stream_is_sending(&c->stream)) {
+        ln_conn_push(c);
+        if (has_room(c, size, key))
+            return 0;
+    }
     if (ln_queue_waits(ln_connqueue_of(c)))
         drop_oldest(c, size, key);
     return has_room(c, size, key) ? 0 : overflow(c);
@@ -153,6 +150,16 @@ bool ln_connqueue_is_low(const ln_conn *c)
     return moving_bytes(c) <= o->low_water_bytes &&
            (o->max_messages == 0 || c->ws.sending != 0 ||
             ln_sendq_messages(sendq_of(c)) <= o->max_messages / 2);
+}
+
+/*
+ * Control frames pass the queue's limit. Pongs have their own in the machine and a close frame comes
+ * once; pings are the application's, and get a small reserve.
+ */
+bool ln_connqueue_takes_ping(const ln_conn *c)
+{
+    return ln_conn_queued_bytes(c) <
+           (size_t)ln_connqueue_of(c)->max_bytes + LN_CONN_PINGS_MAX_BYTES;
 }
 
 /* ---- waiting ---- */
@@ -195,7 +202,7 @@ static int put(ln_conn *c, ln_block *block, int kind, uint64_t key)
     if (q == NULL)
         return LN_ERR_NOMEM;
     if (ln_sendq_remove(q, key))
-        count_lost(c, &ln_conn_home(c)->counters.replaced);
+        ln_count(&ln_conn_home(c)->counters.replaced, 1);
     ln_sendq_push(q, block, kind, key);
     return 0;
 }
@@ -317,8 +324,32 @@ void ln_conn_queue_get(const ln_conn *c, ln_queue_state *state)
     if (c->laggard == 0)
         return;
     const ln_laggard *const l = ln_laggards_at(&home->laggards, c->laggard);
-    state->dropped = l->dropped;
     state->age_ms = home->loop->now_ms - l->moved_ms;
+}
+
+/* ---- who waits for room ---- */
+
+bool ln_conn_watch_room(ln_conn *c)
+{
+    const enum ln_overflow policy = ln_connqueue_of(c)->overflow;
+
+    if (policy != LN_OVERFLOW_REFUSE && policy != LN_OVERFLOW_DROP_NEWEST)
+        return false;
+    if (c->stream.tls != NULL || c->ws.deflate != NULL || c->laggard == 0 ||
+        !ln_ws_is_open(&c->ws) || !ln_stream_is_sending(&c->stream))
+        return false;
+    c->flags |= LN_CONN_WATCHED;
+    return true;
+}
+
+void ln_connqueue_moved(ln_conn *c)
+{
+    ln_home *const home = ln_conn_home(c);
+
+    if (!(c->flags & LN_CONN_WATCHED))
+        return;
+    c->flags &= (uint8_t)~LN_CONN_WATCHED;
+    home->hooks->on_room(c, c->as.attachment);
 }
 
 /* ---- another queue ---- */
@@ -329,6 +360,7 @@ int ln_conn_set_queue(ln_conn *c, const ln_queue_options *options)
 
     if (c->phase != LN_CONN_OPEN)
         return LN_ERR_CLOSED;
+    ln_connqueue_moved(c);
     if (options == NULL) {
         if (c->more != NULL)
             c->more->has_queue = false;

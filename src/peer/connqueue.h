@@ -34,9 +34,14 @@ uint64_t ln_connqueue_key(const ln_conn *c, ln_span name);
  */
 int ln_connqueue_make_room(ln_conn *c, size_t size, uint64_t key);
 
+/* The same without asking the policy, for an own message. */
+bool ln_connqueue_has_room(const ln_conn *c, size_t size);
+
 /* The same for more of a fragmented message, which is measured with what has begun only: what waits
  * for its end must not keep it from ending. */
 int ln_connqueue_make_room_for_piece(ln_conn *c, size_t size);
+
+bool ln_connqueue_takes_ping(const ln_conn *c);
 
 /* Has the next message to wait for those before it? */
 bool ln_connqueue_has_to_wait(const ln_conn *c);
@@ -60,6 +65,9 @@ LN_INLINE void ln_connqueue_account(ln_conn *c, size_t queued)
     if (LN_UNLIKELY(queued > 0 || c->laggard != 0))
         ln_connqueue_count(c, queued);
 }
+
+/* Output has left, or something else that may make room: who watches is told. */
+void ln_connqueue_moved(ln_conn *c);
 
 /* No room for another message, or above high water; and the opposite: enough has left. */
 bool ln_connqueue_is_high(const ln_conn *c);

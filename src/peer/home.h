@@ -63,11 +63,12 @@ typedef struct ln_conn_hooks ln_conn_hooks;
 
 /*
  * What floors above hang onto connections (subscriptions, rooms): told when a connection's on_close
- * has been called. `attachment` is the conn's slot that ln_conn_attachment() lends them, NULL if
+ * has been called, and when there may be room again. `attachment` is the conn's slot that ln_conn_attachment() lends them, NULL if
  * they did not use it.
  */
 struct ln_conn_hooks {
     void (*on_gone)(ln_conn *c, void *attachment);
+    void (*on_room)(ln_conn *c, void *attachment); /* after ln_conn_watch_room() */
 };
 
 struct ln_home {

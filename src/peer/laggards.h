@@ -24,7 +24,6 @@ typedef struct ln_laggard {
     ln_conn *conn;     /* NULL: free */
     uint64_t moved_ms; /* when output last left, or began to wait */
     uint32_t bytes;    /* that wait, as counted so far */
-    uint32_t dropped;  /* messages that the policy took since it began to wait */
     uint32_t next, prev;
 } ln_laggard;
 

@@ -4,6 +4,7 @@
 #include "connqueue.h"
 #include "exchange.h"
 #include "meta.h"
+#include "sendwait.h"
 
 /* ---- life ---- */
 
@@ -146,6 +147,7 @@ static void announce_close(ln_conn *c, const ln_ws_event *event)
     c->phase = LN_CONN_ENDING;
     if (c->more != NULL)
         ln_sendq_clear(c->more->waiting); /* it cannot begin any more */
+    ln_sendwait_dismiss(c);
     if (home->slots != NULL)
         ln_slots_retire(home->slots, c->id & LN_CONN_NAME_MASK);
     count_close(home, c);
@@ -153,7 +155,7 @@ static void announce_close(ln_conn *c, const ln_ws_event *event)
         h->on_error(c, c->error, what, h->user);
     if (h->on_close != NULL)
         h->on_close(c, &info, h->user);
-    c->flags &= (uint8_t)~LN_CONN_ANNOUNCED;
+    c->flags &= (uint8_t) ~(LN_CONN_ANNOUNCED | LN_CONN_WATCHED);
     if (home->hooks != NULL)
         home->hooks->on_gone(c, c->as.attachment);
     c->as.attachment = NULL;
@@ -273,8 +275,10 @@ void ln_conn_sent(ln_conn *c, size_t n)
         ln_chain_drop(&c->ws.out, &ln_conn_home(c)->loop->pool, n);
     if (LN_UNLIKELY(c->more != NULL && c->more->waiting != NULL))
         ln_sendq_sent(c->more->waiting, n);
-    if (LN_UNLIKELY(c->laggard != 0) && n > 0)
+    if (LN_UNLIKELY(c->laggard != 0) && n > 0) {
         ln_laggards_moved(&ln_conn_home(c)->laggards, c->laggard, c->stream.sock.loop->now_ms);
+        ln_connqueue_moved(c);
+    }
 }
 
 static void check_low_water(ln_conn *c)
@@ -414,6 +418,8 @@ void ln_conn_settle(ln_conn *c)
     if (c->phase == LN_CONN_GONE)
         return;
     ln_conn_push(c);
+    if (LN_UNLIKELY(c->more != NULL && c->more->parked != NULL))
+        ln_sendwait_wake(c);
     if (LN_UNLIKELY(c->flags & LN_CONN_ABOVE_HIGH))
         check_low_water(c);
     if (LN_LIKELY(c->phase == LN_CONN_OPEN))

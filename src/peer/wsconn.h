@@ -33,7 +33,8 @@ enum {
     /* After an HTTP answer that ends the connection: for the peer to take it and to leave. */
     LN_CONN_LINGER_MS = 5000,
     /* What a connection that is shed may keep, for its close frame to come behind it. */
-    LN_CONN_SHED_KEEPS_BYTES = 131072
+    LN_CONN_SHED_KEEPS_BYTES = 131072,
+    LN_CONN_PINGS_MAX_BYTES = 4096 /* of ours beyond a full queue */
 };
 
 enum { LN_CONN_HTTP, LN_CONN_OPEN, LN_CONN_ENDING, LN_CONN_GONE };
@@ -43,8 +44,9 @@ enum {
     LN_CONN_PAUSED = 0x02,
     LN_CONN_PEER_ENDED = 0x08, /* nothing more will be received */
     LN_CONN_FIN_SENT = 0x10,
-    LN_CONN_ANNOUNCED = 0x20,  /* on_open was called: on_close is owed */
-    LN_CONN_SKIPS_FLUSH = 0x40 /* reset: what is queued does not matter any more */
+    LN_CONN_ANNOUNCED = 0x20,   /* on_open was called: on_close is owed */
+    LN_CONN_SKIPS_FLUSH = 0x40, /* reset: what is queued does not matter any more */
+    LN_CONN_WATCHED = 0x80      /* hooks->on_room is owed */
 };
 
 struct ln_conn {
@@ -72,8 +74,9 @@ struct ln_conn_more {
     ln_span subprotocol; /* in the endpoint's memory */
     ln_buf stash;        /* received while paused, not yet fed */
     struct ln_meta *meta;
-    struct ln_sendq *waiting; /* messages one by one, where that is needed */
-    ln_queue_options queue;   /* ln_conn_set_queue() */
+    struct ln_sendq *waiting;   /* messages one by one, where that is needed */
+    ln_queue_options queue;     /* ln_conn_set_queue() */
+    struct ln_sendwait *parked; /* threads that wait for room in the queue */
     bool has_queue;
     void (*on_free)(ln_conn *c, void *owner); /* a client is told when the memory goes */
     void *owner;
@@ -163,6 +166,12 @@ LN_INLINE void ln_conn_touch(ln_conn *c)
  */
 int ln_conn_send_block(ln_conn *c, ln_block *frame);
 int ln_conn_send_block_latest(ln_conn *c, ln_block *frame, ln_span name);
+
+/*
+ * Just now a frame has found no room. True: no larger one will, and will be refused or dropped
+ * likewise, until hooks->on_room is called. False: nobody knows.
+ */
+bool ln_conn_watch_room(ln_conn *c);
 
 /* The slot for the floors above. */
 void *ln_conn_attachment(const ln_conn *c);

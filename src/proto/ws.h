@@ -171,8 +171,7 @@ int ln_ws_send_end(ln_ws *m, ln_span head, ln_span data, size_t n);
  */
 int ln_ws_send_piece(ln_ws *m, enum ln_kind kind, ln_span data, bool is_last);
 
-/* A whole frame made by ln_ws_encode(), shared. Server role. Waits behind an open fragmented
- * message. */
+/* A whole frame made by ln_ws_encode(), shared. Server role. Waits behind an open fragmented send. */
 int ln_ws_send_block(ln_ws *m, ln_block *frame);
 
 /* The frame a server sends for a message, to be shared among connections: plain, or compressed
@@ -227,11 +226,7 @@ void ln_ws_abort(ln_ws *m);
 /* Ends it for a reason from outside: queues close(code, reason) and gives CLOSED by us at once,
  * unclean. */
 void ln_ws_fail(ln_ws *m, uint16_t code, const char *reason);
-
-/*
- * The same for one whose output has to go: lets go of it, but for the first `kept` segments of the
- * chain, which the transport may be sending, and for the rest of a frame that begins there.
- */
+/* The same; of the output only the first `kept` segments stay, and the rest of a frame there. */
 void ln_ws_shed(ln_ws *m, size_t kept, uint16_t code, const char *reason);
 
 /* A sticky violation: its close code, 0 if none; *reason is a static sentence. */

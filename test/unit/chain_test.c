@@ -497,6 +497,77 @@ static void out_of_memory_leaves_the_chain_as_it_was(void **state)
     assert_int_equal(failing_alloc_sweep(fill_and_drain, NULL), 4);
 }
 
+static void append_block(bench *b, size_t size, uint8_t first)
+{
+    ln_block *const block = block_of(&b->fa.hook, size, first);
+    assert_int_equal(ln_chain_append_block(&b->chain, &b->pool, block), 0);
+    ln_block_unref(block);
+}
+
+/* Four blocks of 1,000 bytes, the second and third of which are one thing. */
+static void init_with_blocks(bench *b)
+{
+    ln_chain whole = {0}, rest = {0};
+
+    bench_init(b);
+    append_block(b, 1000, 0);
+    whole = b->chain;
+    b->chain = (ln_chain){0};
+    append_block(b, 1000, 1);
+    append_block(b, 1000, 2);
+    ln_chain_mark_whole(&b->chain, true);
+    rest = b->chain;
+    b->chain = whole;
+    ln_chain_splice(&b->chain, &rest);
+    append_block(b, 1000, 3);
+}
+
+static void a_cut_leaves_what_was_asked_for_and_whole_things(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t dropped, kept, left;
+    } cases[] = {
+        {0, 0, 0},       /* nothing has left: all goes */
+        {1, 0, 999},     /* a first that has begun to leave stays */
+        {0, 1, 1000},    /* what was asked for */
+        {0, 2, 3000},    /* and the rest of what begins there */
+        {1000, 0, 0},    /* at a border */
+        {1500, 0, 1500}, /* within the thing of two */
+        {2000, 0, 1000}, /* in its middle: its second half */
+        {0, 64, 4000},   /* more than there is */
+        {4000, 3, 0},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bench b;
+        uint8_t flat[4000];
+        init_with_blocks(&b);
+        for (size_t k = 0; k < sizeof flat; k++)
+            flat[k] = (uint8_t)(k / 1000 + k % 1000);
+        ln_chain_drop(&b.chain, &b.pool, cases[i].dropped);
+        ln_chain_cut(&b.chain, &b.pool, cases[i].kept);
+        assert_holds(&b.chain, flat + cases[i].dropped, cases[i].left);
+        append_block(&b, 10, 7); /* and it goes on */
+        assert_int_equal(b.chain.bytes, cases[i].left + 10);
+        bench_fini(&b);
+    }
+}
+
+static void the_rest_of_a_thing_stays_with_nothing_before_it(void **state)
+{
+    (void)state;
+    bench b;
+    uint8_t flat[20] = {5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
+
+    bench_init(&b);
+    assert_int_equal(ln_chain_append(&b.chain, &b.pool, flat, 10), 0);
+    ln_chain_mark_whole(&b.chain, false); /* its first part has left already */
+    ln_chain_cut(&b.chain, &b.pool, 0);
+    assert_holds(&b.chain, flat, 10);
+    bench_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +586,8 @@ int main(void)
         cmocka_unit_test(a_trimmed_pool_keeps_again),
         cmocka_unit_test(the_pool_keeps_a_bounded_number_of_references),
         cmocka_unit_test(steady_traffic_allocates_nothing),
+        cmocka_unit_test(a_cut_leaves_what_was_asked_for_and_whole_things),
+        cmocka_unit_test(the_rest_of_a_thing_stays_with_nothing_before_it),
         cmocka_unit_test(random_steps_agree_with_a_flat_array),
         cmocka_unit_test(out_of_memory_leaves_the_chain_as_it_was),
     };

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads that wait for room in the send queue of a peer that does not read: each way that ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <linnet/linnet.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "failing_alloc.h"
+#include "queue_kit.h"
+#include "raw_client.h"
+
+enum { LONG_MS = 20000, SHORT_MS = 150, THREADS = 4 };
+
+static queue_place *begin(void)
+{
+    return queue_begin(NULL, &(ln_ws_options){.queue_max_bytes = QUEUE_PLENTY,
+                                              .queue_max_messages = 2,
+                                              .high_water_bytes = QUEUE_PLENTY,
+                                              .low_water_bytes = 1000,
+                                              .overflow = LN_OVERFLOW_DROP_OLDEST,
+                                              .close_wait_ms = 1000});
+}
+
+static int64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A thread that sends one message. */
+typedef struct sender {
+    pthread_t thread;
+    queue_peer *peer;
+    char text[8];
+    uint32_t timeout_ms;
+    int rc;
+    int64_t passed_ms;
+} sender;
+
+static void *send_text(void *arg)
+{
+    sender *const s = arg;
+    const int64_t begin = clock_ms();
+
+    s->rc = ln_send_wait(s->peer->place->server, s->peer->id, LN_TEXT,
+                         (ln_span){s->text, strlen(s->text)}, s->timeout_ms);
+    s->passed_ms = clock_ms() - begin;
+    memset(s->text, '!', sizeof s->text - 1); /* it is the caller's again */
+    return NULL;
+}
+
+static void start(sender *s, queue_peer *peer, const char *text, uint32_t timeout_ms)
+{
+    *s = (sender){.peer = peer, .timeout_ms = timeout_ms};
+    snprintf(s->text, sizeof s->text, "%s", text);
+    assert_int_equal(pthread_create(&s->thread, NULL, send_text, s), 0);
+}
+
+static void join(sender *s)
+{
+    pthread_join(s->thread, NULL);
+}
+
+/* Full: what stalls the peer, and one more. */
+static void fill(ln_conn *c, void *arg)
+{
+    (void)arg;
+    assert_int_equal(ln_conn_send(c, LN_TEXT, LN_SPAN("0")), 1);
+}
+
+static queue_peer *full_peer(queue_place *p)
+{
+    queue_peer *const peer = queue_enter(p);
+
+    queue_stall(peer, QUEUE_FILLER);
+    queue_on_loop(peer, fill, NULL);
+    return peer;
+}
+
+static void block_with_room_sends_at_once(void **state)
+{
+    (void)state;
+    queue_place *const p = begin();
+    queue_peer *const peer = queue_enter(p);
+
+    assert_int_equal(ln_send_wait(p->server, peer->id, LN_TEXT, LN_SPAN("hi"), LONG_MS), 0);
+    queue_expect(peer, "hi");
+    queue_leave(peer);
+    queue_end(p);
+}
+
+static void block_full_times_out_and_is_not_sent(void **state)
+{
+    (void)state;
+    queue_place *const p = begin();
+    queue_peer *const peer = full_peer(p);
+    sender s;
+
+    start(&s, peer, "late", SHORT_MS);
+    join(&s);
+    assert_int_equal(s.rc, LN_ERR_TIMEOUT);
+    assert_in_range(s.passed_ms, SHORT_MS - 1, LONG_MS / 4);
+    assert_int_equal(queue_stats(p).dropped_total, 0); /* whatever the policy */
+    queue_read_filler(peer, QUEUE_FILLER);
+    queue_expect(peer, "0");
+    assert_int_equal(ln_send_wait(p->server, peer->id, LN_TEXT, LN_SPAN("next"), LONG_MS), 0);
+    queue_expect(peer, "next");
+    queue_leave(peer);
+    queue_end(p);
+}
+
+static void block_full_goes_on_when_there_is_room(void **state)
+{
+    (void)state;
+    queue_place *const p = begin();
+    queue_peer *const peer = full_peer(p);
+    sender s;
+
+    start(&s, peer, "1", LONG_MS);
+    queue_rest_ms(SHORT_MS);
+    queue_read_filler(peer, QUEUE_FILLER);
+    queue_expect(peer, "0");
+    queue_expect(peer, "1");
+    join(&s);
+    assert_true(s.rc >= 0);
+    assert_true(s.passed_ms >= SHORT_MS / 2 && s.passed_ms < LONG_MS / 2);
+    queue_leave(peer);
+    queue_end(p);
+}
+
+static void block_several_threads_get_one_place_each(void **state)
+{
+    (void)state;
+    queue_place *const p = begin();
+    queue_peer *const peer = full_peer(p);
+    sender s[THREADS];
+    bool seen[THREADS] = {false};
+
+    for (int i = 0; i < THREADS; i++) {
+        const char text[] = {(char)('0' + i), '\0'};
+        start(&s[i], peer, text, LONG_MS);
+    }
+    queue_rest_ms(SHORT_MS);
+    queue_read_filler(peer, QUEUE_FILLER);
+    queue_expect(peer, "0");
+    for (int i = 0; i < THREADS; i++) {
+        const raw_frame f = raw_read_frame(peer->fd);
+        assert_true(f.size == 1 && f.payload[0] >= '0' && f.payload[0] < '0' + THREADS);
+        assert_false(seen[f.payload[0] - '0']);
+        seen[f.payload[0] - '0'] = true;
+    }
+    for (int i = 0; i < THREADS; i++) {
+        join(&s[i]);
+        assert_true(s[i].rc >= 0);
+    }
+    assert_int_equal(queue_stats(p).dropped_total, 0);
+    queue_leave(peer);
+    queue_end(p);
+}
+
+static void say_goodbye(ln_conn *c, void *arg)
+{
+    (void)arg;
+    assert_int_equal(ln_conn_close(c, 4001, LN_SPAN("bye")), 0);
+}
+
+static void block_closed_meanwhile_by_us_ends_at_once(void **state)
+{
+    (void)state;
+    queue_place *const p = begin();
+    queue_peer *const peer = full_peer(p);
+    sender s;
+
+    start(&s, peer, "1", LONG_MS);
+    queue_rest_ms(SHORT_MS);
+    queue_on_loop(peer, say_goodbye, NULL);
+    join(&s);
+    assert_int_equal(s.rc, LN_ERR_CLOSED);
+    assert_true(s.passed_ms < LONG_MS / 4);
+    queue_leave(peer);
+    queue_end(p);
+}
+
+static void block_closed_meanwhile_by_the_peer_ends_at_once(void **state)
+{
+    (void)state;
+    queue_place *const p = begin();
+    queue_peer *const peer = full_peer(p);
+    sender s;
+
+    start(&s, peer, "1", LONG_MS);
+    queue_rest_ms(SHORT_MS);
+    queue_leave(peer);
+    join(&s);
+    assert_int_equal(s.rc, LN_ERR_CLOSED);
+    assert_true(s.passed_ms < LONG_MS / 4);
+    queue_end(p);
+}
+
+static void block_ends_with_the_server(void **state)
+{
+    (void)state;
+    queue_place *const p = begin();
+    queue_peer *const peer = full_peer(p);
+    sender s;
+
+    start(&s, peer, "1", LONG_MS);
+    queue_rest_ms(SHORT_MS);
+    ln_server_stop(p->server);
+    ln_server_stop(p->server);
+    join(&s);
+    assert_int_equal(s.rc, LN_ERR_CLOSED);
+    assert_true(s.passed_ms < LONG_MS / 4);
+    raw_close(peer->fd);
+    queue_end(p);
+}
+
+static void already_closed_is_closed(void **state)
+{
+    (void)state;
+    queue_place *const p = begin();
+    queue_peer *const peer = queue_enter(p);
+
+    queue_leave(peer);
+    assert_int_equal(ln_send_wait(p->server, peer->id, LN_TEXT, LN_SPAN("x"), LONG_MS),
+                     LN_ERR_CLOSED);
+    assert_int_equal(ln_send_wait(p->server, 0, LN_TEXT, LN_SPAN("x"), LONG_MS), LN_ERR_CLOSED);
+    queue_end(p);
+}
+
+static void wait_on_a_loop(ln_conn *c, void *arg)
+{
+    int *const rc = arg;
+    *rc = ln_send_wait(ln_conn_server(c), ln_conn_get_id(c), LN_TEXT, LN_SPAN("x"), LONG_MS);
+}
+
+static void wrong_kinds_times_and_threads_are_errors(void **state)
+{
+    (void)state;
+    queue_place *const p = begin();
+    queue_peer *const peer = queue_enter(p);
+    int rc = 0;
+
+    assert_int_equal(ln_send_wait(p->server, peer->id, (enum ln_kind)9, LN_SPAN("x"), 100),
+                     LN_ERR_INVALID);
+    assert_int_equal(ln_send_wait(p->server, peer->id, LN_TEXT, LN_SPAN("x"), 0), LN_ERR_INVALID);
+    assert_int_equal(ln_send_wait(p->server, peer->id, LN_TEXT, LN_SPAN("\xff"), LONG_MS),
+                     LN_ERR_INVALID);
+    queue_on_loop(peer, wait_on_a_loop, &rc);
+    assert_int_equal(rc, LN_ERR_STATE);
+    queue_leave(peer);
+    queue_end(p);
+}
+
+/* Time-outs and room at the same moment: whatever is reported must be what the peer sees. */
+static void what_is_told_is_what_happened(void **state)
+{
+    (void)state;
+    queue_place *const p = begin();
+    queue_peer *const peer = queue_enter(p);
+    int sent = 0;
+
+    for (uint32_t round = 0; round < 20; round++) {
+        sender s[2];
+        queue_stall(peer, QUEUE_FILLER);
+        queue_on_loop(peer, fill, NULL);
+        start(&s[0], peer, "1", 1 + round / 2);
+        start(&s[1], peer, "1", 3 + round / 2);
+        queue_read_filler(peer, QUEUE_FILLER);
+        queue_expect(peer, "0");
+        for (int i = 0; i < 2; i++) {
+            join(&s[i]);
+            assert_true(s[i].rc >= 0 || s[i].rc == LN_ERR_TIMEOUT);
+            sent += s[i].rc >= 0;
+            if (s[i].rc >= 0)
+                queue_expect(peer, "1");
+        }
+    }
+    assert_int_equal(queue_stats(p).messages_out_total, 40 + sent);
+    queue_leave(peer);
+    queue_end(p);
+}
+
+static void without_memory_it_is_an_error(void **state)
+{
+    (void)state;
+    failing_alloc fa;
+
+    failing_alloc_init(&fa, FAILING_NEVER);
+    const ln_server_options server = {.allocator = &fa.hook, .drain_ms = 100};
+    queue_place *const p = queue_begin(&server, NULL);
+    queue_peer *const peer = queue_enter(p);
+    failing_alloc_refuse(&fa);
+    assert_int_equal(ln_send_wait(p->server, peer->id, LN_TEXT, LN_SPAN("x"), LONG_MS),
+                     LN_ERR_NOMEM);
+    failing_alloc_allow(&fa);
+    fa.mode = FAILING_ONCE;
+    fa.fail_at = atomic_load(&fa.calls) + 1; /* on the loop, for the connection */
+    assert_int_equal(ln_send_wait(p->server, peer->id, LN_TEXT, LN_SPAN("x"), LONG_MS),
+                     LN_ERR_NOMEM);
+    assert_int_equal(ln_send_wait(p->server, peer->id, LN_TEXT, LN_SPAN("x"), LONG_MS), 0);
+    queue_expect(peer, "x");
+    queue_leave(peer);
+    queue_end(p);
+    failing_alloc_assert_empty(&fa);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(block_with_room_sends_at_once),
+        cmocka_unit_test(block_full_times_out_and_is_not_sent),
+        cmocka_unit_test(block_full_goes_on_when_there_is_room),
+        cmocka_unit_test(block_several_threads_get_one_place_each),
+        cmocka_unit_test(block_closed_meanwhile_by_us_ends_at_once),
+        cmocka_unit_test(block_closed_meanwhile_by_the_peer_ends_at_once),
+        cmocka_unit_test(block_ends_with_the_server),
+        cmocka_unit_test(already_closed_is_closed),
+        cmocka_unit_test(wrong_kinds_times_and_threads_are_errors),
+        cmocka_unit_test(what_is_told_is_what_happened),
+        cmocka_unit_test(without_memory_it_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
