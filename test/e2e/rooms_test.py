@@ -759,7 +759,7 @@ def rules_of_tokens():
 def the_last_second_of_a_token_and_the_end_of_a_connection():
     async def wait(s):
         end = int(time.time()) + 2
-        async with connect(s.url(), **bearer(token(lifetime=2 + int(time.time()) - int(time.time())))) as ws, connect(s.url()) as other:
+        async with connect(s.url(), **bearer(token(exp=end))) as ws, connect(s.url()) as other:
             stop = asyncio.Event()
 
             async def talk():
