@@ -770,8 +770,9 @@ def the_last_second_of_a_token_and_the_end_of_a_connection():
             talker = asyncio.ensure_future(talk())
             last = 0
             try:
-                while True:
+                while time.time() < end + 5:
                     last = float(await soon(ws.recv()))
+                closed = time.time()
             except websockets.ConnectionClosed:
                 closed = time.time()
             stop.set()
