@@ -136,11 +136,11 @@ typedef struct publication {
 static void send_to_all(ln_rooms_side *side, ln_msg *m, ln_hub_result *r)
 {
     for (ln_link *l = side->guests.next; l != &side->guests; l = l->next) {
-        const int rc = ln_rooms_send(guest_of(l)->conn, m);
-        r->delivered += rc == 0;
-        r->queued += rc > 0;
-        r->closed += rc == LN_ERR_CLOSED;
-        r->dropped += rc < 0 && rc != LN_ERR_CLOSED;
+        const ln_delivery d = ln_topics_tell(guest_of(l)->conn, m);
+        r->delivered += d == LN_DELIVERED;
+        r->queued += d == LN_DELIVERY_QUEUED;
+        r->dropped += d == LN_DELIVERY_DROPPED;
+        r->closed += d == LN_DELIVERY_CLOSED;
     }
 }
 

@@ -45,10 +45,10 @@ static void add_up(ln_rooms_stats *sum, const ln_rooms_counts *n)
         {&sum->forbidden_total, &n->forbidden},
         {&sum->paused_total, &n->paused},
         {&sum->rate_closed_total, &n->rate_closed},
-        {&sum->delivered_total, &n->delivered},
-        {&sum->queued_total, &n->queued},
-        {&sum->dropped_total, &n->dropped},
-        {&sum->closed_total, &n->closed},
+        {&sum->delivered_total, &n->deliveries[LN_DELIVERED]},
+        {&sum->queued_total, &n->deliveries[LN_DELIVERY_QUEUED]},
+        {&sum->dropped_total, &n->deliveries[LN_DELIVERY_DROPPED]},
+        {&sum->closed_total, &n->deliveries[LN_DELIVERY_CLOSED]},
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(pairs); i++)
         *pairs[i].to += atomic_load_explicit(pairs[i].from, memory_order_relaxed);

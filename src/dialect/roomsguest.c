@@ -6,31 +6,6 @@
 #include "hub/filter.h"
 #include "roomsinner.h"
 
-/* ---- sending ---- */
-
-static void count_delivery(ln_rooms_counts *n, int rc)
-{
-    if (LN_LIKELY(rc == 0))
-        ln_count(&n->delivered, 1);
-    else if (rc > 0)
-        ln_count(&n->queued, 1);
-    else if (rc == LN_ERR_CLOSED)
-        ln_count(&n->closed, 1);
-    else
-        ln_count(&n->dropped, 1);
-}
-
-int ln_rooms_send(ln_conn *c, ln_msg *m)
-{
-    const ln_rooms_guest *const g = ln_conn_user(c);
-    const int rc = ln_topics_send_plain(c, m);
-
-    /* What linnet itself tells (presence) has no publisher, and is no message of the room. */
-    if (LN_LIKELY(m->publisher != 0) || !ln_text_has_prefix(m->topic, LN_SPAN(LN_TOPICS_RESERVED)))
-        count_delivery(&ln_rooms_side_of_guest(g)->counts, rc);
-    return rc;
-}
-
 /* ---- coming ---- */
 
 /* The queue that the room's members have. */
@@ -54,7 +29,7 @@ static int enter(ln_rooms_guest *g)
     if (rc == 0 && rm->has_rates)
         rc = ln_rooms_meter_new(g);
     if (rc == 0)
-        rc = ln_topics_speak(g->conn, ln_rooms_send);
+        rc = ln_topics_tally(g->conn, ln_rooms_side_of_guest(g)->counts.deliveries);
     if (rc == 0)
         rc = ln_topics_subscribe(g->conn, ln_rooms_room_of(g));
     if (rc == 0 && rm->desk != NULL)

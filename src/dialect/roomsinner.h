@@ -45,8 +45,8 @@ enum {
     LN_ROOMS_HASH_MAX_BYTES = 512,    /* of a password, as it is kept */
     LN_ROOMS_QUEUES_MAX = 256,        /* patterns; looked through for everybody who comes */
     LN_ROOMS_PASSWORDS_MAX = 65536,   /* rooms that have one */
-    LN_ROOMS_HASHES_AT_ONCE = 2,      /* of a process */
-    LN_ROOMS_HASHES_MAX = 64,         /* of an endpoint, under way or waiting */
+    LN_ROOMS_HASHES_AT_ONCE = 8,      /* of a server; and one for every two workers at most */
+    LN_ROOMS_HASHES_MAX = 32,         /* of an endpoint, under way or waiting */
     LN_ROOMS_ATTEMPTS_PER_SECOND = 2, /* of an address, on each worker */
     LN_ROOMS_ATTEMPTS_BURST = 10,
     LN_ROOMS_POSTED_MAX = 8192, /* errands of other threads under way */
@@ -107,7 +107,7 @@ typedef struct ln_rooms_counts {
     _Atomic uint64_t joined, refused, security_refused, tokens, password_checks, passwords_wrong;
     _Atomic uint64_t attempts_limited, busy, expired, refreshed, refresh_refused, messages;
     _Atomic uint64_t rejected_text, forbidden, paused, rate_closed;
-    _Atomic uint64_t delivered, queued, dropped, closed;
+    _Atomic uint64_t deliveries[LN_TOPICS_OUTCOMES]; /* by ln_delivery */
 } ln_rooms_counts;
 
 /* One worker's share: its thread's, but for reading the counts. */
@@ -196,8 +196,6 @@ void ln_rooms_on_message(ln_conn *c, const ln_message *message, void *user);
 void ln_rooms_on_close(ln_conn *c, const ln_close_info *info, void *user);
 /* A message that may go on its way: it was paid for. */
 void ln_rooms_take(ln_rooms_guest *g, enum ln_kind kind, ln_span data);
-/* Sends, counting; an ln_topics_send. */
-int ln_rooms_send(ln_conn *c, ln_msg *m);
 /* Judges a guest by the law as it is now: it may be sent away. */
 void ln_rooms_judge(ln_rooms_guest *g);
 

@@ -16,6 +16,7 @@ typedef struct ln_rooms_check {
     ln_rooms_guest *guest; /* NULL: gone, and the request with it */
     ln_request *request;
     unsigned worker;
+    _Atomic bool is_gone; /* nobody waits for it any more: not worth the work */
     int verdict;
     size_t hash_size, password_size;
     char text[]; /* the hash, then the password, which is wiped */
@@ -24,6 +25,9 @@ typedef struct ln_rooms_check {
 static void work(ln_job *job)
 {
     check *const k = LN_CONTAINER_OF(job, check, job);
+
+    if (atomic_load_explicit(&k->is_gone, memory_order_relaxed))
+        return;
     k->verdict = ln_password_verify((ln_span){k->text, k->hash_size},
                                     (ln_span){k->text + k->hash_size, k->password_size});
 }
@@ -44,7 +48,7 @@ static void on_done(ln_job *job, ln_loop *loop)
     ln_request *const r = k->request;
     const int verdict = job->is_cancelled ? LN_ERR_NOMEM : k->verdict;
 
-    if (loop != NULL)
+    if (loop != NULL && g != NULL)
         ln_count(&k->rooms->sides[k->worker].counts.password_checks, 1);
     free_check(k);
     if (g == NULL)
@@ -58,15 +62,22 @@ static void on_gone(ln_request *r, void *user)
 {
     const ln_rooms_guest *const g = user;
     (void)r;
-    if (g->check != NULL)
-        g->check->guest = NULL;
+    if (g->check == NULL)
+        return;
+    g->check->guest = NULL;
+    atomic_store_explicit(&g->check->is_gone, true, memory_order_relaxed);
 }
 
-/* One of the lanes: jobs of one key run one after the other. No connection has such an id. */
+/*
+ * One of the lanes, a lane for every two workers, which leaves the loops half of the processors:
+ * jobs of one key run one after the other. No connection has such an id.
+ */
 static uint64_t choose_lane(ln_rooms *rm)
 {
-    const uint32_t turn = atomic_fetch_add_explicit(&rm->lane, 1, memory_order_relaxed);
-    return UINT64_MAX - turn % LN_ROOMS_HASHES_AT_ONCE;
+    const size_t wanted = ln_max_size(rm->server->worker_count / 2, 1);
+    const uint32_t lanes = (uint32_t)ln_min_size(wanted, LN_ROOMS_HASHES_AT_ONCE);
+
+    return UINT64_MAX - atomic_fetch_add_explicit(&rm->lane, 1, memory_order_relaxed) % lanes;
 }
 
 static check *make(ln_rooms_guest *g, ln_request *r, ln_span hash, ln_span password)

@@ -28,9 +28,10 @@ struct side {
 typedef struct listener {
     ln_subscriber subscriber;
     ln_conn *conn;
-    ln_topics_send *send; /* its dialect's way to be told */
-    uint32_t full_bytes;  /* payloads of that size find no room until on_room(); NOT_FULL */
-    bool drops_newest;    /* what becomes of them */
+    ln_topics_send *send;    /* its dialect's way to be told */
+    uint32_t full_bytes;     /* payloads of that size find no room until on_room(); NOT_FULL */
+    bool drops_newest;       /* what becomes of them */
+    _Atomic uint64_t *tally; /* of deliveries, by ln_delivery; NULL = nobody asks */
 } listener;
 
 static const uint32_t NOT_FULL = UINT32_MAX;
@@ -79,7 +80,7 @@ static ln_block *frame_for(const ln_conn *c, ln_msg *m)
     return ln_msg_form(m, LN_FORM_PLAIN, make_plain, home);
 }
 
-int ln_topics_send_plain(ln_conn *c, ln_msg *m)
+static int send_plain(ln_conn *c, ln_msg *m)
 {
     ln_block *const frame = frame_for(c, m);
     return frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block_latest(c, frame, m->topic);
@@ -101,7 +102,7 @@ static LN_COLD ln_delivery pass_over(const listener *l, const ln_loop *loop)
 /* Its queue was full for `m`: from now on it is passed over, if that is certain. */
 static void watch(listener *l, const ln_msg *m, int rc)
 {
-    if (l->send != ln_topics_send_plain || !ln_conn_watch_room(l->conn))
+    if (l->send != send_plain || !ln_conn_watch_room(l->conn))
         return;
     l->full_bytes = (uint32_t)m->payload.size;
     l->drops_newest = rc == LN_ERR_DROPPED;
@@ -114,9 +115,8 @@ static void on_room(ln_conn *c, void *attachment)
     l->full_bytes = NOT_FULL;
 }
 
-static ln_delivery deliver(ln_subscriber *s, ln_msg *m)
+static ln_delivery give(listener *l, ln_msg *m)
 {
-    listener *const l = LN_CONTAINER_OF(s, listener, subscriber);
     ln_conn *const c = l->conn;
 
     if (LN_UNLIKELY(m->payload.size >= l->full_bytes) && ln_loop_current() != NULL)
@@ -129,7 +129,7 @@ static ln_delivery deliver(ln_subscriber *s, ln_msg *m)
     if (rc == LN_ERR_CLOSED) {
         /* Out at once, so that it is counted once; the lock is held by who publishes. */
         const side *const here = ln_conn_home(c)->service;
-        ln_hub_leave_all(here->hub, s);
+        ln_hub_leave_all(here->hub, &l->subscriber);
         return LN_DELIVERY_CLOSED;
     }
     if (rc == LN_ERR_WOULD_EXCEED || rc == LN_ERR_DROPPED)
@@ -137,6 +137,35 @@ static ln_delivery deliver(ln_subscriber *s, ln_msg *m)
     if (rc != LN_ERR_DROPPED && rc != LN_ERR_UNSUPPORTED) /* those have been counted */
         ln_count(&ln_conn_home(c)->counters.dropped, 1);
     return LN_DELIVERY_DROPPED;
+}
+
+static bool is_reserved(ln_span topic)
+{
+    return ln_text_has_prefix(topic, LN_SPAN(LN_TOPICS_RESERVED));
+}
+
+static ln_delivery deliver(ln_subscriber *s, ln_msg *m)
+{
+    listener *const l = LN_CONTAINER_OF(s, listener, subscriber);
+    const ln_delivery d = give(l, m);
+
+    /* What linnet itself tells (presence) has no publisher, and is nobody's message. */
+    if (l->tally != NULL && (m->publisher != 0 || !is_reserved(m->topic)))
+        ln_count(&l->tally[d], 1);
+    return d;
+}
+
+ln_delivery ln_topics_tell(ln_conn *c, ln_msg *m)
+{
+    side *const here = ln_conn_home(c)->service;
+    listener *const l = ln_conn_attachment(c);
+
+    if (l == NULL)
+        return LN_DELIVERY_DROPPED; /* it has not come so far */
+    ln_lock_take(&here->lock);
+    const ln_delivery d = deliver(&l->subscriber, m);
+    ln_lock_give(&here->lock);
+    return d;
 }
 
 static void on_parcel(void *arg, ln_msg *m)
@@ -161,8 +190,9 @@ static listener *listener_of(ln_conn *c)
     if (l == NULL)
         return NULL;
     l->conn = c;
-    l->send = ln_topics_send_plain;
+    l->send = send_plain;
     l->full_bytes = NOT_FULL;
+    l->tally = NULL;
     ln_subscriber_init(&l->subscriber, deliver, c->id);
     ln_conn_attach(c, l);
     return l;
@@ -182,6 +212,17 @@ int ln_topics_speak(ln_conn *c, ln_topics_send *send)
     return 0;
 }
 
+int ln_topics_tally(ln_conn *c, _Atomic uint64_t tally[LN_TOPICS_OUTCOMES])
+{
+    if (ln_conn_home(c)->service == NULL)
+        return LN_ERR_STATE; /* a client's connection */
+    listener *const l = c->phase == LN_CONN_OPEN ? listener_of(c) : NULL;
+    if (l == NULL)
+        return c->phase == LN_CONN_OPEN ? LN_ERR_NOMEM : LN_ERR_CLOSED;
+    l->tally = tally;
+    return 0;
+}
+
 int ln_topics_subscribe(ln_conn *c, ln_span topic)
 {
     side *const here = ln_conn_home(c)->service;
@@ -197,11 +238,6 @@ int ln_topics_subscribe(ln_conn *c, ln_span topic)
     const int rc = ln_hub_subscribe(here->hub, &l->subscriber, topic);
     ln_lock_give(&here->lock);
     return rc;
-}
-
-static bool is_reserved(ln_span topic)
-{
-    return ln_text_has_prefix(topic, LN_SPAN(LN_TOPICS_RESERVED));
 }
 
 int ln_conn_subscribe(ln_conn *c, ln_span topic)

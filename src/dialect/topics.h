@@ -50,8 +50,14 @@ int ln_topics_publish(ln_home *home, ln_msg *m, ln_hub_result *result);
 /* Delivers to this worker's subscribers alone. As ln_hub_deliver(), on its thread. */
 int ln_topics_deliver(ln_home *home, ln_msg *m, ln_hub_result *result);
 
-/* The way of who does not speak otherwise: a plain message. */
-int ln_topics_send_plain(ln_conn *c, ln_msg *m);
+/* Gives one publication to `c`, which subscribes to something, whatever its topic. On its thread. */
+ln_delivery ln_topics_tell(ln_conn *c, ln_msg *m);
+
+enum { LN_TOPICS_OUTCOMES = LN_DELIVERY_CLOSED + 1 };
+
+/* Has deliveries to `c` counted, by ln_delivery, in `tally`, which its thread alone writes. As
+ * ln_conn_subscribe(). */
+int ln_topics_tally(ln_conn *c, _Atomic uint64_t tally[LN_TOPICS_OUTCOMES]);
 
 /* Publishes from any thread, the topic being one; as ln_publish(). */
 int ln_topics_publish_from_anywhere(ln_server *server, ln_msg *m);
