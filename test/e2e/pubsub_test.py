@@ -196,6 +196,9 @@ class Broker:
                 await ws.send(json.dumps({"type": "publish", "topic": topic, "payload": "welcome"}))
         elif kind == "request" and topic == "system:register":
             await self.answer(ws, m, "response", {"serverAssignedId": "tool-1", "clientName": "", "serverTime": ""})
+        elif kind == "publish" and topic == "refused":
+            await asyncio.sleep(0.2)  # while it may say goodbye
+            await ws.close(1009, "too long")
         elif kind == "request" and topic == "lost":
             await ws.close(1011, "gone")
         elif kind == "request" and topic == "odd":
@@ -321,8 +324,9 @@ def what_the_server_refuses_is_a_failure():
         code, _, err = run("pub", "-l", server.url, "large", stdin=b"x" * 1200000 + b"\nshort\n")
         same("exit code", code, 1)
         true("why: %r" % err, "the connection ended: 1009" in err)
-        code, _, err = run("pub", server.url, "t", "x", "--max-message", "1")
-        same("an option out of range", code, 2)
+    with Broker() as broker:
+        same("one that is refused late", run("pub", broker.url, "refused", "x"),
+             (1, "", "linnet pub: the connection ended: 1009 too long\n"))
 
 
 @test
