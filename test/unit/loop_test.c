@@ -333,8 +333,9 @@ static void a_foreign_loop_can_drive_it(void **state)
     while (ln_loop_timeout_ms(loop) == 0)
         foreign_turn(loop, 0);
     assert_int_equal(ln_loop_timeout_ms(loop), -1); /* nothing to do */
-    foreign_turn(loop, 0); /* what the last turn handled may be told again */
-    assert_false(foreign_turn(loop, 30));
+    /* what was handled may be told again, and late, but not for ever */
+    for (int turns = 0; foreign_turn(loop, 30); turns++)
+        assert_true(turns < 5);
     ln_loop_unwatch(watch);
     ln_loop_free(loop);
     close_pipe();
