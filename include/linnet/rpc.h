@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * linnet/rpc.h - JSON-RPC 2.0 as handlers see it, the same for every dialect that speaks it: calls
- * of peers, their answers at once or later, and calls to peers.
+ * linnet/rpc.h - calls as handlers see them, the same for every dialect that has them: calls of
+ * peers, their answers at once or later, and calls to peers. The command dialect speaks JSON-RPC 2.0;
+ * in the broker dialect (linnet/broker.h) they are requests.
  *
  * What peers send is judged before a handler runs: it gets valid JSON only. Ids are echoed as they
- * were written; who sent none gets no answer. The answers of a batch are one message, in its order.
+ * were written; with JSON-RPC, who sent none gets no answer, and the answers of a batch are one
+ * message, in its order.
  */
 #ifndef LINNET_RPC_H
 #define LINNET_RPC_H
@@ -37,18 +39,19 @@ typedef struct ln_rpc_ticket {
 
 /* A call, borrowed until the handler returns. */
 typedef struct ln_rpc_call {
-    ln_conn *conn;  /* who calls */
-    ln_span method; /* its name */
-    /* an array or an object, as received, for ln_json_find(); empty if there was none */
+    ln_conn *conn;  /* who calls; NULL on a thread of the pool, where ticket.conn is its name */
+    ln_span method; /* its name; the topic of a request */
+    /* as received, for ln_json_find(); empty if there was none. With JSON-RPC an array or an object */
     ln_span params;
     bool is_notification; /* no answer is wanted; giving one is harmless */
     ln_rpc_ticket ticket;
 } ln_rpc_call;
 
 /*
- * Serves a method, on the loop of the connection. Returns 0 when it has answered (without an answer
+ * Serves a method, on the loop of the connection unless it was said to block. Returns 0 when it has answered (without an answer
  * the result is null), LN_ERR_AGAIN to answer later, LN_ERR_INVALID for params that are wrong
- * (-32602); any other error is answered with -32603 and what ln_strerror() says.
+ * (-32602); any other error is answered with -32603 and what ln_strerror() says. (A broker's codes
+ * are its own.)
  */
 typedef int ln_rpc_handler(const ln_rpc_call *call, void *user);
 
@@ -67,13 +70,15 @@ LN_API int ln_rpc_error(const ln_rpc_ticket *ticket, int code, ln_span message, 
 typedef struct ln_rpc_reply {
     ln_conn_id conn;
     /* 0: `result`. LN_ERR_REFUSED: the peer answered with an error. LN_ERR_TIMEOUT: with nothing.
-     * LN_ERR_CLOSED: the connection ended before. LN_ERR_PROTOCOL: with something malformed.
-     * LN_ERR_LIMIT, LN_ERR_WOULD_EXCEED, LN_ERR_NOMEM: it was not sent. */
+     * LN_ERR_CLOSED: the connection ended before. LN_ERR_CANCELLED: we took it back.
+     * LN_ERR_PROTOCOL: with something malformed. LN_ERR_LIMIT, LN_ERR_WOULD_EXCEED, LN_ERR_NOMEM:
+     * it was not sent. */
     int error;
     ln_span result;  /* JSON */
     int64_t code;    /* of an error */
     ln_span message; /* its message, as JSON */
     ln_span data;    /* its data, as JSON; empty if it has none */
+    uint64_t serial; /* the number of the call on its connection; 0 if it never got there */
 } ln_rpc_reply;
 
 /* Called once for each call of ours, on the connection's loop, or, if that has ended, on the thread

@@ -57,7 +57,8 @@ enum ln_err {
     LN_ERR_WOULD_EXCEED = -2, /* the send queue is full: nothing was queued; wait for on_drain */
     /* the queue was full and the policy dropped the message; it was counted */
     LN_ERR_DROPPED = -3,
-    LN_ERR_BUSY = -4, /* a fragmented message is being sent, or the object is in use */
+    LN_ERR_BUSY = -4,      /* a fragmented message is being sent, or the object is in use */
+    LN_ERR_CANCELLED = -5, /* the caller took it back */
 
     /* Your mistake: the call cannot succeed as it stands. */
     LN_ERR_INVALID = -20,     /* an argument is out of its documented range */

@@ -16,6 +16,8 @@ const char *ln_strerror(int err)
         return "the message was dropped";
     case LN_ERR_BUSY:
         return "busy";
+    case LN_ERR_CANCELLED:
+        return "cancelled";
     case LN_ERR_INVALID:
         return "invalid argument";
     case LN_ERR_STATE:

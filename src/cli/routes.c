@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "brokerdemo.h"
 
 enum {
     ECHO_MESSAGE_BYTES = 64 << 20,
@@ -93,6 +94,16 @@ static int mount_chat(ln_server *server, const ln_ws_options *common, ln_chat *c
     return ln_chat_mount(chat, server, "/ws", &ws);
 }
 
+/* Here, too, pings are the dialect's own unless they are asked for. */
+static int mount_broker(ln_server *server, const ln_ws_options *common)
+{
+    ln_ws_options ws = *common;
+    if (ws.ping_interval_ms == LN_DEFAULT_PING_INTERVAL_MS &&
+        ws.pong_wait_ms == LN_DEFAULT_PONG_WAIT_MS)
+        ws.ping_interval_ms = ws.pong_wait_ms = 0;
+    return ln_brokerdemo_mount(server, "/wsmq", &ws);
+}
+
 int ln_routes_mount(ln_server *server, const ln_ws_options *common, ln_chat *chat)
 {
     const ln_rooms_options rooms = {.presence = true, .ws = common};
@@ -105,5 +116,7 @@ int ln_routes_mount(ln_server *server, const ln_ws_options *common, ln_chat *cha
         rc = ln_rooms_mount(server, "/rooms", &rooms);
     if (rc == 0)
         rc = mount_chat(server, common, chat);
+    if (rc == 0)
+        rc = mount_broker(server, common);
     return rc;
 }

@@ -6,6 +6,7 @@
  *   /echo     every message comes back, whatever its size and shape: for measuring and conformance
  *   /rooms    the rooms dialect (linnet/rooms.h), with presence
  *   /ws       the command dialect (linnet/command.h), with a chat (chat.h)
+ *   /wsmq     the broker dialect (linnet/broker.h), with some topics to ask (brokerdemo.h)
  */
 #ifndef LN_ROUTES_H
 #define LN_ROUTES_H

@@ -15,42 +15,9 @@ enum { PING_INTERVAL_MS = 20000, PONG_WAIT_MS = 40000 };
 /* The name of the topic of all clients, before the path. */
 #define EVERYBODY LN_TOPICS_RESERVED "command"
 
-/* ---- the table of clients ---- */
-
-static ln_command_side *side_of(const ln_command *game, const ln_conn *c)
-{
-    return &game->sides[c->id >> LN_CONN_WORKER_SHIFT];
-}
-
-static size_t index_of(const ln_conn *c)
-{
-    return ln_slots_index(c->id & LN_CONN_NAME_MASK);
-}
-
 ln_command_client *ln_command_client_of(const ln_conn *c)
 {
-    const ln_command_side *const side = side_of(ln_command_of(c), c);
-    return index_of(c) < side->capacity ? side->clients[index_of(c)] : NULL;
-}
-
-/* Room for the client's pointer. */
-static int make_place(ln_command *game, const ln_conn *c)
-{
-    enum { PLACES = 64 };
-    ln_command_side *const side = side_of(game, c);
-    const size_t wanted = index_of(c) + 1;
-
-    if (wanted <= side->capacity)
-        return 0;
-    const size_t capacity = ln_max_size(ln_max_size(PLACES, 2 * side->capacity), wanted);
-    ln_command_client **const grown =
-        ln_realloc(game->alloc, side->clients, capacity * sizeof(ln_command_client *));
-    if (grown == NULL)
-        return LN_ERR_NOMEM;
-    memset(grown + side->capacity, 0, (capacity - side->capacity) * sizeof(ln_command_client *));
-    side->clients = grown;
-    side->capacity = capacity;
-    return 0;
+    return ln_places_get(ln_command_of(c)->places, c);
 }
 
 /* ---- coming ---- */
@@ -76,14 +43,16 @@ static int admit(ln_command *game, ln_conn *c)
 {
     ln_loop *const loop = ln_conn_home(c)->loop;
 
-    const int rc = make_place(game, c);
-    ln_command_client *const client = rc < 0 ? NULL : ln_alloc_zero(game->alloc, sizeof *client);
+    ln_command_client *const client = ln_alloc_zero(game->alloc, sizeof *client);
     if (client == NULL)
         return LN_ERR_NOMEM;
+    if (ln_places_set(game->places, c, client) < 0) {
+        ln_free(game->alloc, client);
+        return LN_ERR_NOMEM;
+    }
     ln_rpc_peer_init(&client->rpc, &game->rpc, c);
     ln_bucket_init(&client->bucket, &game->rate, loop->now_ms);
     write_uuid(loop, client->uuid);
-    side_of(game, c)->clients[index_of(c)] = client;
     ln_command_count(&game->counts.clients);
     return ln_command_enter(game, c);
 }
@@ -94,7 +63,7 @@ static void dismiss(ln_command *game, ln_conn *c)
 
     if (client == NULL)
         return;
-    side_of(game, c)->clients[index_of(c)] = NULL;
+    ln_places_clear(game->places, c);
     atomic_fetch_sub_explicit(&game->counts.clients, 1, memory_order_relaxed);
     ln_free(game->alloc, client);
 }
@@ -217,7 +186,8 @@ int ln_command_send(ln_command *game, ln_conn_id conn, uint32_t id, ln_span payl
 
 int ln_command_method(ln_command *game, const char *name, ln_rpc_handler *handler, void *user)
 {
-    return ln_rpc_set_method(&game->rpc, ln_text(name), handler, user);
+    const ln_rpc_service service = {.handler = handler, .user = user};
+    return ln_rpc_set_method(&game->rpc, ln_text(name), &service);
 }
 
 int ln_command_call(ln_command *game, ln_conn_id conn, const char *method, ln_span params,
@@ -229,7 +199,7 @@ int ln_command_call(ln_command *game, ln_conn_id conn, const char *method, ln_sp
                                 .timeout_ms = timeout_ms,
                                 .on_reply = on_reply,
                                 .user = user};
-    return ln_rpc_request(&game->rpc, &order);
+    return ln_rpc_request(&game->rpc, &order, NULL);
 }
 
 ln_span ln_command_uuid(const ln_conn *c)
@@ -260,9 +230,7 @@ static void free_game(void *state)
 {
     ln_command *const game = state;
 
-    for (unsigned i = 0; game->sides != NULL && i < game->server->worker_count; i++)
-        ln_free(game->alloc, game->sides[i].clients);
-    ln_free(game->alloc, game->sides);
+    ln_places_free(game->places, game->server);
     ln_command_free_bridges(game);
     ln_free(game->alloc, game->everybody);
     ln_rpc_fini(&game->rpc);
@@ -284,10 +252,13 @@ static void set_carrier(ln_command *game)
     static const uint8_t both[] = {0xff, 0xff, 0xff, 0xff}, errors[] = {0xff, 0xff, 0xff, 0xfe};
 
     game->carrier = (ln_rpc_carrier){
+        .speech = &ln_rpc_json,
         .kind = LN_BINARY,
         .prefix = {both, sizeof both},
         .error_prefix = {game->options.errors_apart ? errors : both, sizeof both},
         .text_max_bytes = LN_COMMAND_PAYLOAD_MAX_BYTES,
+        .pending_max = LN_RPC_PENDING_MAX,
+        .requests_max = LN_RPC_REQUESTS_MAX,
         .peer_of = peer_of,
         .spend = spend,
     };
@@ -306,8 +277,8 @@ static int fill(ln_command *game, const char *path, const ln_command_options *o)
     if (rc < 0)
         return rc;
     game->everybody = ln_alloc(game->alloc, size);
-    game->sides = ln_alloc_zero(game->alloc, game->server->worker_count * sizeof *game->sides);
-    if (game->everybody == NULL || game->sides == NULL)
+    game->places = ln_places_new(game->server);
+    if (game->everybody == NULL || game->places == NULL)
         return LN_ERR_NOMEM;
     memcpy(game->everybody, EVERYBODY, sizeof EVERYBODY - 1);
     memcpy(game->everybody + sizeof EVERYBODY - 1, path, strlen(path) + 1);
@@ -325,8 +296,9 @@ static int make(ln_server *server, const char *path, const ln_command_options *o
     game->options = *o;
     ln_shelf_init(&game->ranges, server, ln_command_free_ranges);
     set_carrier(game);
-    ln_rpc_init(&game->rpc, server, &game->carrier);
-    const int rc = fill(game, path, o);
+    int rc = ln_rpc_init(&game->rpc, server, &game->carrier);
+    if (rc == 0)
+        rc = fill(game, path, o);
     if (rc < 0) {
         free_game(game);
         return rc;

@@ -6,9 +6,6 @@
  *   commandtable.c   which handler is for which id
  *   commandhub.c     commands to many, and bridges
  *   commandjob.c     handlers that may block
- *
- * A client's state lies in a table by its slot, of its worker alone, so that the connection's user
- * pointer stays the application's.
  */
 #ifndef LN_COMMANDINNER_H
 #define LN_COMMANDINNER_H
@@ -16,6 +13,7 @@
 #include <linnet/command.h>
 
 #include "base/bucket.h"
+#include "places.h"
 #include "rpc.h"
 #include "topics.h"
 
@@ -44,12 +42,6 @@ typedef struct ln_command_client {
     char uuid[LN_COMMAND_UUID_SIZE];
 } ln_command_client;
 
-/* The clients of one worker, by the number of their slot. */
-typedef struct ln_command_side {
-    ln_command_client **clients;
-    size_t capacity;
-} ln_command_side;
-
 /* A bridge, its topic owned. */
 typedef struct ln_command_span {
     uint32_t id;
@@ -74,7 +66,7 @@ struct ln_command {
     size_t bridge_count;
     ln_command_counts counts;
     _Atomic uint32_t posted; /* publications of other threads on their way to a worker */
-    ln_command_side *sides;  /* one for each worker */
+    ln_places *places;       /* of clients */
 };
 
 /* The endpoint of a connection. */

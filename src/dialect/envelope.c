@@ -1,41 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include "envelope.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "proto/json.h"
+#include "proto/jsonscan.h"
 
 /* ---- words ---- */
 
-typedef struct words {
-    ln_envelope_type type;
-    ln_span flat;
-    ln_span headed; /* empty: it has none */
-} words;
-
-static const words vocabulary[] = {
-    {LN_ENVELOPE_REQUEST, {"request", 7}, {"request", 7}},
-    {LN_ENVELOPE_RESPONSE, {"response", 8}, {"response", 8}},
-    {LN_ENVELOPE_ERROR, {"error", 5}, {"error", 5}},
-    {LN_ENVELOPE_PUBLISH, {"publish", 7}, {"event", 5}},
-    {LN_ENVELOPE_SUBSCRIBE, {"subscribe_request", 17}, {"subscribe", 9}},
-    {LN_ENVELOPE_UNSUBSCRIBE, {"unsubscribe_request", 19}, {"unsubscribe", 11}},
-    {LN_ENVELOPE_ACK, {"subscription_ack", 16}, {"", 0}},
-};
-
-static ln_span word_of(const words *w, ln_envelope_style style)
+/* Whether a string, as it stands, means `word`: most have no escapes, and are compared as they are. */
+LN_INLINE bool means(ln_span string, ln_span word)
 {
-    return style == LN_ENVELOPE_FLAT ? w->flat : w->headed;
+    const char *const bytes = string.data;
+
+    if (LN_LIKELY(string.size == word.size + 2 && memcmp(bytes + 1, word.data, word.size) == 0))
+        return true;
+    return LN_UNLIKELY(memchr(bytes, '\\', string.size) != NULL) && ln_json_is(string, word);
 }
 
 static ln_envelope_type type_of(ln_span string, ln_envelope_style style)
 {
-    for (size_t i = 0; i < LN_ARRAY_SIZE(vocabulary) && string.size > 0; i++) {
-        const ln_span word = word_of(&vocabulary[i], style);
-        if (word.size > 0 && ln_json_is(string, word))
-            return vocabulary[i].type;
+    for (int type = LN_ENVELOPE_REQUEST; type <= LN_ENVELOPE_ACK && string.size > 0; type++) {
+        const ln_span word = ln_envelope_word((ln_envelope_type)type, style);
+        if (word.size > 0 && means(string, word))
+            return (ln_envelope_type)type;
     }
     return LN_ENVELOPE_UNKNOWN;
 }
@@ -84,9 +73,9 @@ static bool take_error(const ln_json_value *v, ln_envelope *e)
     bool is_good = true;
     e->has_error = true;
     while (ln_json_next_member(&j, &key, &member)) {
-        if (ln_json_is(key, LN_SPAN("code")))
+        if (means(key, LN_SPAN("code")))
             is_good &= take_integer(&member, &e->error_code);
-        else if (ln_json_is(key, LN_SPAN("message")))
+        else if (means(key, LN_SPAN("message")))
             is_good &= take_string(&member, &e->error_message);
     }
     return is_good;
@@ -94,17 +83,17 @@ static bool take_error(const ln_json_value *v, ln_envelope *e)
 
 static bool take_header_member(ln_span key, const ln_json_value *v, ln_span *type, ln_envelope *e)
 {
-    if (ln_json_is(key, LN_SPAN("messageID")))
+    if (means(key, LN_SPAN("messageID")))
         return take_string(v, &e->message_id);
-    if (ln_json_is(key, LN_SPAN("correlationID")))
+    if (means(key, LN_SPAN("correlationID")))
         return take_string(v, &e->id);
-    if (ln_json_is(key, LN_SPAN("type")))
+    if (means(key, LN_SPAN("type")))
         return take_string(v, type);
-    if (ln_json_is(key, LN_SPAN("topic")))
+    if (means(key, LN_SPAN("topic")))
         return take_string(v, &e->topic);
-    if (ln_json_is(key, LN_SPAN("timestamp")))
+    if (means(key, LN_SPAN("timestamp")))
         return take_integer(v, &e->timestamp_ms);
-    if (ln_json_is(key, LN_SPAN("ttl")))
+    if (means(key, LN_SPAN("ttl")))
         return take_integer(v, &e->ttl_ms);
     return true;
 }
@@ -135,19 +124,19 @@ typedef struct draft {
 
 static void take_member(draft *d, ln_span key, const ln_json_value *v)
 {
-    if (ln_json_is(key, LN_SPAN("id")))
+    if (means(key, LN_SPAN("id")))
         d->is_flat_good &= take_string(v, &d->flat.id);
-    else if (ln_json_is(key, LN_SPAN("type")))
+    else if (means(key, LN_SPAN("type")))
         d->is_flat_good &= take_string(v, &d->type);
-    else if (ln_json_is(key, LN_SPAN("topic")))
+    else if (means(key, LN_SPAN("topic")))
         d->is_flat_good &= take_string(v, &d->flat.topic);
-    else if (ln_json_is(key, LN_SPAN("payload")))
+    else if (means(key, LN_SPAN("payload")))
         d->flat.payload = v->text;
-    else if (ln_json_is(key, LN_SPAN("error")))
+    else if (means(key, LN_SPAN("error")))
         d->is_flat_good &= take_error(v, &d->flat);
-    else if (ln_json_is(key, LN_SPAN("body")))
+    else if (means(key, LN_SPAN("body")))
         d->body = v->text;
-    else if (v->type == LN_JSON_OBJECT && ln_json_is(key, LN_SPAN("header")))
+    else if (v->type == LN_JSON_OBJECT && means(key, LN_SPAN("header")))
         d->header = v->text;
 }
 
@@ -186,6 +175,83 @@ static bool conclude(const draft *d, ln_envelope *e)
     return take_topic_of_body(e);
 }
 
+/* ---- the usual ---- */
+
+/* Moves *at behind `literal` if that is there. */
+LN_INLINE bool pass(const uint8_t **at, const uint8_t *end, ln_span literal)
+{
+    if ((size_t)(end - *at) < literal.size || memcmp(*at, literal.data, literal.size) != 0)
+        return false;
+    *at += literal.size;
+    return true;
+}
+
+/* The rest of a string whose quote has been passed: without escapes, in ASCII, and not empty. */
+static bool pass_plain(const uint8_t **at, const uint8_t *end, ln_span *string)
+{
+    const uint8_t *const first = *at;
+    bool is_foreign = false;
+    const size_t n = ln_jsonscan(first, (size_t)(end - first), &is_foreign);
+
+    if (n == 0 || is_foreign || first + n == end || first[n] != '"')
+        return false;
+    *string = (ln_span){first - 1, n + 2};
+    *at = first + n + 1;
+    return true;
+}
+
+/*
+ * What nearly every message begins with, in the order and the spelling in which clients write it: id,
+ * type and topic, with nothing between them, and the payload behind. *offset is where that begins.
+ * False, with the draft as it was: it has to be read from the beginning.
+ */
+static bool read_usual(ln_span text, draft *d, size_t *offset)
+{
+    const uint8_t *at = text.data;
+    const uint8_t *const end = at + text.size;
+    ln_span id = {NULL, 0}, type, topic;
+
+    if (pass(&at, end, LN_SPAN("{\"id\":\""))) {
+        if (!pass_plain(&at, end, &id) || !pass(&at, end, LN_SPAN(",\"type\":\"")))
+            return false;
+    } else if (!pass(&at, end, LN_SPAN("{\"type\":\""))) {
+        return false;
+    }
+    if (!pass_plain(&at, end, &type) || !pass(&at, end, LN_SPAN(",\"topic\":\"")) ||
+        !pass_plain(&at, end, &topic) || !pass(&at, end, LN_SPAN(",\"payload\":")))
+        return false;
+    d->flat.id = id;
+    d->flat.topic = topic;
+    d->type = type;
+    *offset = (size_t)(at - (const uint8_t *)text.data);
+    return true;
+}
+
+/* Moves behind what is usual, or to the first member. False: it is no object. */
+static bool begin(ln_json *j, ln_span text, draft *d)
+{
+    ln_json_value v;
+    size_t offset;
+
+    if (text.size > 0 && read_usual(text, d, &offset)) {
+        ln_json_init_member(j, text, offset);
+        if (ln_json_next_value(j, &v) != LN_JSON_FAULT)
+            d->flat.payload = v.text;
+        return true; /* a fault is found again at the end */
+    }
+    ln_json_init(j, text);
+    return ln_json_next(j, &v) == LN_JSON_OBJECT;
+}
+
+static bool is_null(ln_span text)
+{
+    ln_json_value v;
+    ln_json j;
+
+    ln_json_init(&j, text);
+    return ln_json_next(&j, &v) == LN_JSON_NULL;
+}
+
 int ln_envelope_read(ln_span text, ln_envelope *e)
 {
     draft d = {.is_flat_good = true};
@@ -194,12 +260,12 @@ int ln_envelope_read(ln_span text, ln_envelope *e)
     ln_span key;
     ln_json j;
 
-    ln_json_init(&j, text);
-    const ln_json_type type = ln_json_next(&j, &v);
-    if (type != LN_JSON_OBJECT && type != LN_JSON_NULL)
+    if (begin(&j, text, &d)) {
+        while (ln_json_next_member(&j, &key, &v))
+            take_member(&d, key, &v);
+    } else if (!is_null(text)) {
         return LN_ERR_PROTOCOL;
-    while (type == LN_JSON_OBJECT && ln_json_next_member(&j, &key, &v))
-        take_member(&d, key, &v);
+    }
     if (!ln_json_finish(&j) || !conclude(&d, &read))
         return LN_ERR_PROTOCOL;
     *e = read;
@@ -248,145 +314,4 @@ bool ln_envelope_is_failure(const ln_envelope *e, ln_envelope_failure *f)
     else
         read_details(e->payload, f);
     return true;
-}
-
-/* ---- writing ---- */
-
-/* Where bytes go: without `at` they are only counted. */
-typedef struct sink {
-    uint8_t *at;
-    size_t size;
-} sink;
-
-static void put(sink *s, ln_span bytes)
-{
-    if (s->at != NULL && bytes.size > 0) {
-        memcpy(s->at, bytes.data, bytes.size);
-        s->at += bytes.size;
-    }
-    s->size += bytes.size;
-}
-
-static void put_number(sink *s, int64_t number)
-{
-    char text[24];
-    const int n = snprintf(text, sizeof text, "%lld", (long long)number);
-    put(s, (ln_span){text, (size_t)n});
-}
-
-/* `name` has the comma before it, if there is one, and the colon. */
-static void put_member(sink *s, ln_span name, ln_span value)
-{
-    put(s, name);
-    put(s, value);
-}
-
-static ln_span written_type(const ln_envelope *e)
-{
-    for (size_t i = 0; i < LN_ARRAY_SIZE(vocabulary); i++)
-        if (vocabulary[i].type == e->type)
-            return word_of(&vocabulary[i], e->style);
-    return (ln_span){"", 0};
-}
-
-static void put_error(sink *s, const ln_envelope *e)
-{
-    put(s, LN_SPAN(",\"error\":{"));
-    if (e->error_code != 0) {
-        put(s, LN_SPAN("\"code\":"));
-        put_number(s, e->error_code);
-    }
-    if (e->error_code != 0 && e->error_message.size > 0)
-        put(s, LN_SPAN(","));
-    if (e->error_message.size > 0)
-        put_member(s, LN_SPAN("\"message\":"), e->error_message);
-    put(s, LN_SPAN("}"));
-}
-
-static void put_flat(sink *s, const ln_envelope *e, ln_span type)
-{
-    put(s, LN_SPAN("{"));
-    if (e->id.size > 0) {
-        put_member(s, LN_SPAN("\"id\":"), e->id);
-        put(s, LN_SPAN(","));
-    }
-    put_member(s, LN_SPAN("\"type\":\""), type);
-    put(s, LN_SPAN("\""));
-    if (e->topic.size > 0)
-        put_member(s, LN_SPAN(",\"topic\":"), e->topic);
-    if (e->payload.size > 0)
-        put_member(s, LN_SPAN(",\"payload\":"), e->payload);
-    if (e->has_error)
-        put_error(s, e);
-    put(s, LN_SPAN("}\n"));
-}
-
-static ln_span or_else(ln_span value, ln_span otherwise)
-{
-    return value.size > 0 ? value : otherwise;
-}
-
-static void put_headed(sink *s, const ln_envelope *e, ln_span type)
-{
-    const bool names_topic = e->type == LN_ENVELOPE_SUBSCRIBE || e->type == LN_ENVELOPE_UNSUBSCRIBE;
-
-    put_member(s, LN_SPAN("{\"header\":{\"messageID\":"), or_else(e->message_id, LN_SPAN("\"\"")));
-    if (e->id.size > 0)
-        put_member(s, LN_SPAN(",\"correlationID\":"), e->id);
-    put_member(s, LN_SPAN(",\"type\":\""), type);
-    put(s, LN_SPAN("\",\"topic\":"));
-    if (names_topic) { /* the word itself: the topic is the body */
-        put_member(s, LN_SPAN("\""), type);
-        put(s, LN_SPAN("\""));
-    } else {
-        put(s, or_else(e->topic, LN_SPAN("\"\"")));
-    }
-    put(s, LN_SPAN(",\"timestamp\":"));
-    put_number(s, e->timestamp_ms);
-    if (e->ttl_ms != 0) {
-        put(s, LN_SPAN(",\"ttl\":"));
-        put_number(s, e->ttl_ms);
-    }
-    put_member(s, LN_SPAN("},\"body\":"),
-               or_else(names_topic ? e->topic : e->payload, LN_SPAN("null")));
-    put(s, LN_SPAN("}"));
-}
-
-static void put_envelope(sink *s, const ln_envelope *e)
-{
-    const ln_span type = written_type(e);
-
-    LN_ASSERT(type.size > 0);
-    if (e->style == LN_ENVELOPE_FLAT)
-        put_flat(s, e, type);
-    else
-        put_headed(s, e, type);
-}
-
-size_t ln_envelope_size(const ln_envelope *e)
-{
-    sink s = {.at = NULL};
-
-    put_envelope(&s, e);
-    return s.size;
-}
-
-uint8_t *ln_envelope_put(const ln_envelope *e, uint8_t *to)
-{
-    sink s = {.at = to};
-
-    put_envelope(&s, e);
-    return s.at;
-}
-
-int ln_envelope_write(ln_buf *out, const ln_envelope *e)
-{
-    const size_t size = ln_envelope_size(e);
-
-    const int rc = ln_buf_reserve(out, size, SIZE_MAX);
-    if (rc < 0)
-        return rc;
-    (void)ln_envelope_put(e, out->data + out->size);
-    out->size += size;
-    return 0;
 }

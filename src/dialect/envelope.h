@@ -75,6 +75,9 @@ typedef struct ln_envelope {
  */
 LN_NODISCARD int ln_envelope_read(ln_span text, ln_envelope *e);
 
+/* How a type is called; empty if the style has no word for it. Static. */
+ln_span ln_envelope_word(ln_envelope_type type, ln_envelope_style style);
+
 /*
  * What a string of an envelope means: within it if it has no escapes, else decoded into `room` of
  * string.size bytes. Empty for an empty span.

@@ -58,62 +58,12 @@ static bool is_answer(const element *e)
     return e->fields[METHOD].count == 0 && e->fields[RESULT].count + e->fields[ERROR].count > 0;
 }
 
-/* Answers a call in our own name; what cannot be said ends the connection or has been counted. */
-static void refuse(ln_rpc_peer *p, ln_rpc_call_in *call, int code, ln_span words)
+/* What is no call is answered all the same. */
+static void complain(ln_rpc_peer *p, ln_rpc_batch *batch, uint32_t slot, int code, ln_span id)
 {
-    const ln_rpc_answer answer = {.code = code, .message = words};
-    (void)ln_rpc_answer_call(p, call, &answer);
-}
-
-static bool is_too_busy(const ln_rpc_peer *p, const ln_rpc_call_in *call)
-{
-    return p->pending_count >= LN_RPC_PENDING_MAX ||
-           (call->batch != NULL && call->batch->bytes > LN_RPC_BATCH_REPLY_MAX_BYTES);
-}
-
-/* The handler has returned `rc`. */
-static void conclude(ln_rpc_peer *p, ln_rpc_call_in *call, int rc)
-{
-    static const ln_rpc_answer nothing;
-
-    if (call->is_answered || call->id.size == 0)
-        return;
-    if (rc >= 0) {
-        (void)ln_rpc_answer_call(p, call, &nothing);
-        return;
-    }
-    if (rc == LN_ERR_AGAIN)
-        rc = ln_rpc_keep(p, call);
-    if (rc == LN_ERR_INVALID)
-        refuse(p, call, LN_RPC_INVALID_PARAMS, ln_rpc_words(LN_RPC_INVALID_PARAMS));
-    else if (rc < 0)
-        refuse(p, call, LN_RPC_INTERNAL_ERROR, ln_text(ln_strerror(rc)));
-}
-
-static void run(ln_rpc_peer *p, ln_rpc_call_in *call, ln_span name, ln_span params)
-{
-    ln_rpc_handler *handler;
-    void *user;
-
-    if (!ln_rpc_find_method(p->rpc, name, &handler, &user)) {
-        refuse(p, call, LN_RPC_METHOD_NOT_FOUND, ln_rpc_words(LN_RPC_METHOD_NOT_FOUND));
-        return;
-    }
-    if (is_too_busy(p, call)) {
-        refuse(p, call, LN_RPC_BUSY, ln_rpc_words(LN_RPC_BUSY));
-        return;
-    }
-    call->serial = ++p->serial;
-    const ln_rpc_call view = {
-        .conn = p->conn,
-        .method = name,
-        .params = params,
-        .is_notification = call->id.size == 0,
-        .ticket = {p->rpc, p->conn->id, call->id.size == 0 ? 0 : call->serial}};
-    p->current = call;
-    const int rc = handler(&view, user);
-    p->current = NULL;
-    conclude(p, call, rc);
+    const ln_rpc_call_in call = {.batch = batch, .slot = slot, .id = id};
+    const ln_rpc_answer answer = {.code = code};
+    ln_rpc_answer_stray(p, &call, &answer);
 }
 
 /* The method's name without escapes, in `room` if need be; false: longer than any name is. */
@@ -132,37 +82,74 @@ static void call_method(const element *e)
     ln_rpc_call_in call = {.batch = e->batch, .slot = e->slot};
     ln_span name;
 
-    if (e->fields[ID].count > 0)
+    if (e->fields[ID].count > 0) {
         call.id = value_of(e, ID)->text;
-    if (e->batch != NULL && call.id.size > 0)
+        call.is_owed = true;
+    }
+    if (e->batch != NULL && call.is_owed)
         e->batch->left++;
     atomic_fetch_add_explicit(&e->peer->rpc->stats.calls, 1, memory_order_relaxed);
     if (!read_name(value_of(e, METHOD)->text, room, &name))
-        refuse(e->peer, &call, LN_RPC_METHOD_NOT_FOUND, ln_rpc_words(LN_RPC_METHOD_NOT_FOUND));
+        ln_rpc_json.refuse(e->peer, &call, LN_RPC_IS_UNKNOWN, (ln_span){"", 0});
     else
-        run(e->peer, &call, name,
-            params->type == LN_JSON_ARRAY || params->type == LN_JSON_OBJECT ? params->text
-                                                                            : (ln_span){"", 0});
+        ln_rpc_run(e->peer, &call, name,
+                   params->type == LN_JSON_ARRAY || params->type == LN_JSON_OBJECT
+                       ? params->text
+                       : (ln_span){"", 0});
+}
+
+static void read_error(const ln_json_value *error, ln_rpc_reply *reply)
+{
+    ln_json_field f[] = {{.name = "code"}, {.name = "message"}, {.name = "data"}};
+    ln_json_value bracket;
+    ln_json j;
+
+    ln_json_init(&j, error->text);
+    reply->error = LN_ERR_PROTOCOL;
+    if (ln_json_next(&j, &bracket) != LN_JSON_OBJECT || !ln_json_read_fields(&j, f, 3))
+        return;
+    if (f[0].value.type != LN_JSON_NUMBER || ln_json_integer(f[0].value.text, &reply->code) < 0)
+        return;
+    if (f[1].value.type == LN_JSON_STRING)
+        reply->message = f[1].value.text;
+    if (f[2].value.type != LN_JSON_NONE)
+        reply->data = f[2].value.text;
+    reply->error = LN_ERR_REFUSED;
+}
+
+/* An answer to a call of ours. */
+static void take_reply(const element *e)
+{
+    const ln_json_value *const id = value_of(e, ID), *const result = value_of(e, RESULT),
+                               *const error = value_of(e, ERROR);
+    ln_rpc_reply reply = {.result = result->text};
+    int64_t serial;
+
+    if (error->type != LN_JSON_NONE) {
+        reply.result = (ln_span){NULL, 0};
+        if (result->type != LN_JSON_NONE)
+            reply.error = LN_ERR_PROTOCOL;
+        else
+            read_error(error, &reply);
+    }
+    /* too late, twice, or made up; answering an answer would begin a circle */
+    if (id->type != LN_JSON_NUMBER || ln_json_integer(id->text, &serial) < 0 ||
+        !ln_rpc_end_request(e->peer, (uint64_t)serial, &reply))
+        ln_rpc_count_stray(e->peer);
 }
 
 static void handle_element(const element *e)
 {
     if (is_answer(e)) {
-        ln_rpc_take_reply(e->peer, value_of(e, ID), value_of(e, RESULT), value_of(e, ERROR));
+        take_reply(e);
         return;
     }
     if (is_request(e)) {
         call_method(e);
         return;
     }
-    if (!has_good_id(e)) {
-        ln_rpc_answer_null(e->peer, e->batch, e->slot, LN_RPC_INVALID_REQUEST);
-        return;
-    }
-    ln_rpc_call_in call = {.batch = e->batch, .slot = e->slot, .id = value_of(e, ID)->text};
-    if (e->batch != NULL)
-        e->batch->left++;
-    refuse(e->peer, &call, LN_RPC_INVALID_REQUEST, ln_rpc_words(LN_RPC_INVALID_REQUEST));
+    complain(e->peer, e->batch, e->slot, LN_RPC_INVALID_REQUEST,
+             has_good_id(e) ? value_of(e, ID)->text : LN_SPAN("null"));
 }
 
 /* An object, its bracket just read. False: no JSON from here on. */
@@ -185,7 +172,7 @@ static void take_single(ln_rpc_peer *p, ln_json *j)
     if (read_element(j, &e) && ln_json_finish(j))
         handle_element(&e);
     else
-        ln_rpc_answer_null(p, NULL, 0, LN_RPC_PARSE_ERROR);
+        complain(p, NULL, 0, LN_RPC_PARSE_ERROR, LN_SPAN("null"));
 }
 
 /*
@@ -218,7 +205,7 @@ static void take_elements(ln_rpc_peer *p, ln_rpc_batch *batch, ln_json *j)
             handle_element(&e);
             continue;
         }
-        ln_rpc_answer_null(p, batch, slot, LN_RPC_INVALID_REQUEST);
+        complain(p, batch, slot, LN_RPC_INVALID_REQUEST, LN_SPAN("null"));
         if (v.type == LN_JSON_ARRAY)
             while (ln_json_next_value(j, &v) != LN_JSON_NONE)
                 ;
@@ -235,11 +222,11 @@ static void take_batch(ln_rpc_peer *p, ln_span text)
     ln_json_init(&j, text);
     (void)ln_json_next(&j, &v); /* the bracket */
     if (!count_elements(&j, &count)) {
-        ln_rpc_answer_null(p, NULL, 0, LN_RPC_PARSE_ERROR);
+        complain(p, NULL, 0, LN_RPC_PARSE_ERROR, LN_SPAN("null"));
         return;
     }
     if (count == 0 || count > LN_RPC_BATCH_MAX) {
-        ln_rpc_answer_null(p, NULL, 0, LN_RPC_INVALID_REQUEST);
+        complain(p, NULL, 0, LN_RPC_INVALID_REQUEST, LN_SPAN("null"));
         return;
     }
     if (!p->rpc->carrier->spend(p->conn, count - 1)) /* the text itself was one */
@@ -275,8 +262,8 @@ void ln_rpc_take(ln_rpc_peer *p, ln_span text)
         take_batch(p, text);
         break;
     case LN_JSON_NULL:
-        ln_rpc_answer_null(p, NULL, 0,
-                           ln_json_finish(&j) ? LN_RPC_INVALID_REQUEST : LN_RPC_PARSE_ERROR);
+        complain(p, NULL, 0, ln_json_finish(&j) ? LN_RPC_INVALID_REQUEST : LN_RPC_PARSE_ERROR,
+                 LN_SPAN("null"));
         break;
     case LN_JSON_NONE:
     case LN_JSON_FALSE:
@@ -288,7 +275,7 @@ void ln_rpc_take(ln_rpc_peer *p, ln_span text)
     case LN_JSON_ARRAY_END:
     case LN_JSON_DONE:
     case LN_JSON_FAULT:
-        ln_rpc_answer_null(p, NULL, 0, LN_RPC_PARSE_ERROR);
+        complain(p, NULL, 0, LN_RPC_PARSE_ERROR, LN_SPAN("null"));
         break;
     }
 }

@@ -3,69 +3,8 @@
  * from other threads. */
 #include <string.h>
 
-#include "base/text.h"
 #include "proto/jsonwrite.h"
-#include "proto/utf8.h"
 #include "rpcinner.h"
-
-ln_span ln_rpc_words(int code)
-{
-    switch (code) {
-    case LN_RPC_PARSE_ERROR:
-        return LN_SPAN("Parse error");
-    case LN_RPC_INVALID_REQUEST:
-        return LN_SPAN("Invalid Request");
-    case LN_RPC_METHOD_NOT_FOUND:
-        return LN_SPAN("Method not found");
-    case LN_RPC_INVALID_PARAMS:
-        return LN_SPAN("Invalid params");
-    case LN_RPC_BUSY:
-        return LN_SPAN("Too many calls");
-    default:
-        return LN_SPAN("Internal error");
-    }
-}
-
-/* ---- writing ---- */
-
-static int write_error(ln_buf *out, const ln_rpc_answer *a)
-{
-    const bool is_text = ln_utf8_is_valid(a->message.data, a->message.size);
-
-    int rc = ln_json_write_raw(out, "\"error\":{\"code\":");
-    if (rc == 0)
-        rc = ln_json_write_i64(out, a->code);
-    if (rc == 0)
-        rc = ln_json_write_raw(out, ",\"message\":");
-    if (rc == 0)
-        rc = ln_json_write_string(out, is_text ? a->message : ln_rpc_words(a->code));
-    if (rc == 0 && a->data.size > 0) {
-        rc = ln_json_write_raw(out, ",\"data\":");
-        if (rc == 0)
-            rc = ln_json_write_span(out, a->data);
-    }
-    return rc == 0 ? ln_json_write_raw(out, "}") : rc;
-}
-
-static int write_result(ln_buf *out, ln_span result)
-{
-    const int rc = ln_json_write_raw(out, "\"result\":");
-    return rc == 0 ? ln_json_write_span(out, result.size == 0 ? LN_SPAN("null") : result) : rc;
-}
-
-/* {"jsonrpc":"2.0","result":...,"id":...} or {"jsonrpc":"2.0","error":{...},"id":...}, behind what
- * is there. */
-static int write_answer(ln_buf *out, const ln_rpc_answer *a, ln_span id)
-{
-    int rc = ln_json_write_raw(out, "{\"jsonrpc\":\"2.0\",");
-    if (rc == 0)
-        rc = a->code != 0 ? write_error(out, a) : write_result(out, a->result);
-    if (rc == 0)
-        rc = ln_json_write_raw(out, ",\"id\":");
-    if (rc == 0)
-        rc = ln_json_write_span(out, id);
-    return rc == 0 ? ln_json_write_raw(out, "}") : rc;
-}
 
 /* ---- sending ---- */
 
@@ -78,59 +17,64 @@ static int out_of_memory(ln_rpc_peer *p)
 
 static int send_text(ln_rpc_peer *p, const ln_buf *text)
 {
-    const int rc = ln_conn_send(p->conn, p->rpc->carrier->kind, (ln_span){text->data, text->size});
+    const ln_rpc_carrier *const carrier = p->rpc->carrier;
 
+    const int rc = ln_conn_send(p->conn, carrier->kind, (ln_span){text->data, text->size});
     if (rc == LN_ERR_NOMEM)
         return out_of_memory(p);
     if (rc == LN_ERR_WOULD_EXCEED || rc == LN_ERR_BUSY)
         ln_count(&ln_conn_home(p->conn)->counters.dropped, 1);
+    if (rc < 0 && rc != LN_ERR_CLOSED && carrier->lose != NULL)
+        carrier->lose(p->conn);
     return rc < 0 ? rc : 0;
 }
 
-int ln_rpc_send(ln_rpc_peer *p, ln_span prefix, ln_span text)
+ln_buf *ln_rpc_take_scratch(const ln_rpc_peer *p)
 {
-    ln_buf whole;
+    ln_buf *const scratch = &p->rpc->scratch[ln_conn_home(p->conn)->worker];
 
-    ln_buf_init(&whole, p->rpc->server->alloc);
-    int rc = ln_json_write_span(&whole, prefix);
-    if (rc == 0)
-        rc = ln_json_write_span(&whole, text);
-    rc = rc < 0 ? rc
-                : ln_conn_send(p->conn, p->rpc->carrier->kind, (ln_span){whole.data, whole.size});
-    ln_buf_fini(&whole);
-    return rc < 0 ? rc : 0;
+    LN_ASSERT(scratch->size == 0);
+    return scratch;
 }
 
-static int answer_alone(ln_rpc_peer *p, const ln_rpc_answer *a, ln_span id)
+void ln_rpc_give_scratch(ln_buf *scratch)
+{
+    scratch->size = 0;
+    if (scratch->capacity > LN_RPC_SCRATCH_MAX_BYTES)
+        ln_buf_release(scratch);
+}
+
+static int answer_alone(ln_rpc_peer *p, const ln_rpc_call_in *call, const ln_rpc_answer *a)
 {
     const ln_rpc_carrier *const carrier = p->rpc->carrier;
     const ln_span prefix = a->code != 0 ? carrier->error_prefix : carrier->prefix;
-    ln_buf text;
+    ln_buf *const text = ln_rpc_take_scratch(p);
 
-    ln_buf_init(&text, p->rpc->server->alloc);
-    int rc = ln_json_write_span(&text, prefix);
+    int rc = ln_json_write_span(text, prefix);
     if (rc == 0)
-        rc = write_answer(&text, a, id);
+        rc = carrier->speech->write_answer(p, call, a, text);
     if (rc < 0)
         rc = out_of_memory(p);
-    else
-        rc = text.size - prefix.size > carrier->text_max_bytes ? LN_ERR_TOO_BIG
-                                                               : send_text(p, &text);
-    ln_buf_fini(&text);
+    else if (text->size - prefix.size > carrier->text_max_bytes)
+        rc = LN_ERR_TOO_BIG;
+    else if (text->size > prefix.size)
+        rc = send_text(p, text);
+    ln_rpc_give_scratch(text);
     return rc;
 }
 
 /* Into its slot. */
-static int answer_in_batch(ln_rpc_batch *batch, uint32_t slot, const ln_rpc_answer *a, ln_span id)
+static int answer_in_batch(ln_rpc_peer *p, const ln_rpc_call_in *call, const ln_rpc_answer *a)
 {
-    const size_t max = batch->peer->rpc->carrier->text_max_bytes;
-    ln_buf *const text = &batch->slots[slot];
+    const ln_rpc_carrier *const carrier = p->rpc->carrier;
+    ln_rpc_batch *const batch = call->batch;
+    ln_buf *const text = &batch->slots[call->slot];
 
     LN_ASSERT(text->size == 0);
-    const int rc = write_answer(text, a, id);
+    const int rc = carrier->speech->write_answer(p, call, a, text);
     if (rc < 0)
-        return out_of_memory(batch->peer);
-    if (batch->bytes + text->size > max && a->result.size > 0) {
+        return out_of_memory(p);
+    if (batch->bytes + text->size > carrier->text_max_bytes && a->result.size > 0) {
         ln_buf_release(text);
         return LN_ERR_TOO_BIG;
     }
@@ -138,17 +82,16 @@ static int answer_in_batch(ln_rpc_batch *batch, uint32_t slot, const ln_rpc_answ
     return 0;
 }
 
-static int put(ln_rpc_peer *p, ln_rpc_batch *batch, uint32_t slot, const ln_rpc_answer *a,
-               ln_span id)
+static int put(ln_rpc_peer *p, const ln_rpc_call_in *call, const ln_rpc_answer *a)
 {
     static const ln_rpc_answer too_big = {.code = LN_RPC_INTERNAL_ERROR,
                                           .message = {"Internal error", 14}};
 
     if (a->code != 0)
         atomic_fetch_add_explicit(&p->rpc->stats.errors, 1, memory_order_relaxed);
-    const int rc = batch == NULL ? answer_alone(p, a, id) : answer_in_batch(batch, slot, a, id);
+    const int rc = call->batch == NULL ? answer_alone(p, call, a) : answer_in_batch(p, call, a);
     if (rc == LN_ERR_TOO_BIG && a != &too_big)
-        (void)put(p, batch, slot, &too_big, id);
+        (void)put(p, call, &too_big);
     return rc;
 }
 
@@ -157,18 +100,17 @@ int ln_rpc_answer_call(ln_rpc_peer *p, ln_rpc_call_in *call, const ln_rpc_answer
     if (call->is_answered)
         return LN_ERR_NOT_FOUND;
     call->is_answered = true;
-    if (call->id.size == 0)
+    if (!call->is_owed)
         return 0;
-    const int rc = put(p, call->batch, call->slot, answer, call->id);
+    const int rc = put(p, call, answer);
     if (call->batch != NULL)
         ln_rpc_batch_settle(call->batch);
     return rc;
 }
 
-void ln_rpc_answer_null(ln_rpc_peer *p, ln_rpc_batch *batch, uint32_t slot, int code)
+void ln_rpc_answer_stray(ln_rpc_peer *p, const ln_rpc_call_in *call, const ln_rpc_answer *answer)
 {
-    const ln_rpc_answer answer = {.code = code, .message = ln_rpc_words(code)};
-    (void)put(p, batch, slot, &answer, LN_SPAN("null"));
+    (void)put(p, call, answer);
 }
 
 /* ---- batches ---- */
@@ -202,14 +144,13 @@ static int join(const ln_rpc_batch *batch, ln_buf *text)
 static void send_batch(const ln_rpc_batch *batch)
 {
     ln_rpc_peer *const p = batch->peer;
-    ln_buf text;
+    ln_buf *const text = ln_rpc_take_scratch(p);
 
-    ln_buf_init(&text, p->rpc->server->alloc);
-    int rc = ln_json_write_span(&text, p->rpc->carrier->prefix);
+    int rc = ln_json_write_span(text, p->rpc->carrier->prefix);
     if (rc == 0)
-        rc = join(batch, &text);
-    (void)(rc < 0 ? out_of_memory(p) : send_text(p, &text));
-    ln_buf_fini(&text);
+        rc = join(batch, text);
+    (void)(rc < 0 ? out_of_memory(p) : send_text(p, text));
+    ln_rpc_give_scratch(text);
 }
 
 void ln_rpc_batch_settle(ln_rpc_batch *batch)
@@ -224,37 +165,62 @@ void ln_rpc_batch_settle(ln_rpc_batch *batch)
 
 /* ---- later ---- */
 
+static ln_span keep_bytes(char **at, ln_span what)
+{
+    const ln_span kept = {*at, what.size};
+
+    if (what.size > 0)
+        memcpy(*at, what.data, what.size);
+    *at += what.size;
+    return kept;
+}
+
 int ln_rpc_keep(ln_rpc_peer *p, const ln_rpc_call_in *call)
 {
-    ln_rpc_call_in *const kept = ln_alloc(p->rpc->server->alloc, sizeof *kept + call->id.size);
+    ln_rpc_call_in *const kept =
+        ln_alloc(p->rpc->server->alloc, sizeof *kept + call->id.size + call->topic.size);
 
-    LN_ASSERT(p->pending_count < LN_RPC_PENDING_MAX);
+    LN_ASSERT(p->pending_count < p->rpc->carrier->pending_max);
     if (kept == NULL)
         return LN_ERR_NOMEM;
     *kept = *call;
-    memcpy(kept->id_bytes, call->id.data, call->id.size);
-    kept->id.data = kept->id_bytes;
+    char *at = kept->bytes;
+    kept->id = keep_bytes(&at, call->id);
+    kept->topic = keep_bytes(&at, call->topic);
     ln_list_add(&p->pending, &kept->link);
     p->pending_count++;
     return 0;
 }
 
-static void drop_kept(ln_rpc_peer *p, ln_rpc_call_in *kept)
+void ln_rpc_drop_kept(ln_rpc_peer *p, ln_rpc_call_in *kept)
 {
     ln_list_remove(&kept->link);
     p->pending_count--;
     ln_free(p->rpc->server->alloc, kept);
 }
 
+ln_rpc_call_in *ln_rpc_find_kept(const ln_rpc_peer *p, uint64_t serial)
+{
+    for (ln_link *l = p->pending.next; l != &p->pending; l = l->next) {
+        ln_rpc_call_in *const kept = LN_CONTAINER_OF(l, ln_rpc_call_in, link);
+        if (kept->serial == serial)
+            return kept;
+    }
+    return NULL;
+}
+
 void ln_rpc_forget_pending(ln_rpc_peer *p)
 {
     while (!ln_list_is_empty(&p->pending)) {
         ln_rpc_call_in *const kept = LN_CONTAINER_OF(p->pending.next, ln_rpc_call_in, link);
+        const ln_rpc_ticket onward = kept->onward;
         if (kept->batch != NULL) {
             kept->batch->peer = NULL;
             ln_rpc_batch_settle(kept->batch);
         }
-        drop_kept(p, kept);
+        ln_rpc_drop_kept(p, kept);
+        if (onward.engine != NULL)
+            (void)ln_rpc_cancel(&onward); /* else it runs into its time-out, and nobody minds */
     }
 }
 
@@ -262,15 +228,12 @@ static int answer_here(ln_rpc_peer *p, uint64_t serial, const ln_rpc_answer *ans
 {
     if (p->current != NULL && p->current->serial == serial)
         return ln_rpc_answer_call(p, p->current, answer);
-    for (ln_link *l = p->pending.next; l != &p->pending; l = l->next) {
-        ln_rpc_call_in *const kept = LN_CONTAINER_OF(l, ln_rpc_call_in, link);
-        if (kept->serial != serial)
-            continue;
-        const int rc = ln_rpc_answer_call(p, kept, answer);
-        drop_kept(p, kept);
-        return rc;
-    }
-    return LN_ERR_NOT_FOUND;
+    ln_rpc_call_in *const kept = ln_rpc_find_kept(p, serial);
+    if (kept == NULL)
+        return LN_ERR_NOT_FOUND;
+    const int rc = ln_rpc_answer_call(p, kept, answer);
+    ln_rpc_drop_kept(p, kept);
+    return rc;
 }
 
 /* ---- from other threads ---- */
@@ -354,7 +317,7 @@ int ln_rpc_result(const ln_rpc_ticket *ticket, ln_span result)
     const bool is_good = result.size == 0 || is_json(result);
     const ln_rpc_answer answer = {.code = is_good ? 0 : LN_RPC_INTERNAL_ERROR,
                                   .result = is_good ? result : (ln_span){NULL, 0},
-                                  .message = ln_rpc_words(LN_RPC_INTERNAL_ERROR)};
+                                  .message = LN_SPAN("Internal error")};
 
     const int rc = give(ticket, &answer);
     return rc == 0 && !is_good ? LN_ERR_INVALID : rc;

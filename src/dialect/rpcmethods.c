@@ -10,8 +10,7 @@
 
 typedef struct method {
     ln_span name;
-    ln_rpc_handler *handler;
-    void *user;
+    ln_rpc_service service;
 } method;
 
 typedef struct methods {
@@ -49,9 +48,7 @@ static int add(methods *m, char *names, const method *from)
 
     if (from->name.size > 0)
         memcpy(names + m->names_bytes, from->name.data, from->name.size);
-    *to = (method){.name = {names + m->names_bytes, from->name.size},
-                   .handler = from->handler,
-                   .user = from->user};
+    *to = (method){.name = {names + m->names_bytes, from->name.size}, .service = from->service};
     const int rc = ln_map_add(&m->map, to->name, to);
     if (rc < 0)
         return rc;
@@ -75,7 +72,7 @@ static int make_version(const ln_rpc *rpc, const methods *old, const method *cha
     for (size_t i = 0; i < old_count && rc == 0; i++)
         if (!ln_text_equal(old->list[i].name, change->name))
             rc = add(m, names, &old->list[i]);
-    if (rc == 0 && change->handler != NULL)
+    if (rc == 0 && change->service.handler != NULL)
         rc = m->count == LN_RPC_METHODS_MAX ? LN_ERR_LIMIT : add(m, names, change);
     if (rc < 0) {
         free_methods(m, rpc->server->alloc);
@@ -85,9 +82,9 @@ static int make_version(const ln_rpc *rpc, const methods *old, const method *cha
     return 0;
 }
 
-int ln_rpc_set_method(ln_rpc *rpc, ln_span name, ln_rpc_handler *handler, void *user)
+int ln_rpc_set_method(ln_rpc *rpc, ln_span name, const ln_rpc_service *service)
 {
-    const method change = {.name = name, .handler = handler, .user = user};
+    const method change = {.name = name, .service = *service};
     methods *fresh;
 
     if (name.size > LN_RPC_METHOD_MAX_BYTES)
@@ -103,26 +100,34 @@ int ln_rpc_set_method(ln_rpc *rpc, ln_span name, ln_rpc_handler *handler, void *
     return rc;
 }
 
-bool ln_rpc_find_method(const ln_rpc *rpc, ln_span name, ln_rpc_handler **handler, void **user)
+bool ln_rpc_find_method(const ln_rpc *rpc, ln_span name, ln_rpc_service *service)
 {
     const methods *const m = ln_shelf_get(&rpc->methods);
     const method *const found = m == NULL ? NULL : ln_map_find(&m->map, name);
 
     if (found == NULL)
         return false;
-    *handler = found->handler;
-    *user = found->user;
+    *service = found->service;
     return true;
 }
 
-void ln_rpc_init(ln_rpc *rpc, ln_server *server, const ln_rpc_carrier *carrier)
+int ln_rpc_init(ln_rpc *rpc, ln_server *server, const ln_rpc_carrier *carrier)
 {
     *rpc = (ln_rpc){.server = server, .carrier = carrier};
     ln_shelf_init(&rpc->methods, server, free_methods);
     ln_random_fill(rpc->seed, sizeof rpc->seed);
+    rpc->scratch = ln_alloc(server->alloc, server->worker_count * sizeof *rpc->scratch);
+    if (rpc->scratch == NULL)
+        return LN_ERR_NOMEM;
+    for (unsigned i = 0; i < server->worker_count; i++)
+        ln_buf_init(&rpc->scratch[i], server->alloc);
+    return 0;
 }
 
 void ln_rpc_fini(ln_rpc *rpc)
 {
+    for (unsigned i = 0; rpc->scratch != NULL && i < rpc->server->worker_count; i++)
+        ln_buf_fini(&rpc->scratch[i]);
+    ln_free(rpc->server->alloc, rpc->scratch);
     ln_shelf_fini(&rpc->methods);
 }

@@ -2,7 +2,7 @@
 /*
  * rpcrequest.c - calls of ours to a peer. Each is one piece of memory from the call to its end: a
  * letter while it is on its way to the connection's thread, then a link in the peer's list with a
- * timer.
+ * timer. To who made it it is a number, which any thread may cancel.
  */
 #include <string.h>
 
@@ -17,7 +17,8 @@ typedef struct call_out {
     ln_link link; /* in peer->requests */
     ln_timer timer;
     ln_rpc_peer *peer;
-    uint64_t serial; /* its id on the wire */
+    uint64_t serial; /* for its id on the wire */
+    uint64_t order;  /* its number for who made it */
     uint32_t timeout_ms;
     ln_rpc_reply_handler *on_reply; /* NULL: a notification */
     void *user;
@@ -40,7 +41,7 @@ static void end(call_out *o, const ln_rpc_reply *reply)
 
 static void fail(call_out *o, int error)
 {
-    const ln_rpc_reply reply = {.conn = o->head.conn, .error = error};
+    const ln_rpc_reply reply = {.conn = o->head.conn, .error = error, .serial = o->serial};
     end(o, &reply);
 }
 
@@ -70,93 +71,55 @@ void ln_rpc_end_requests(ln_rpc_peer *p)
 
 /* ---- the peer's answer ---- */
 
-static void read_error(const ln_json_value *error, ln_rpc_reply *reply)
+static call_out *find(const ln_rpc_peer *p, uint64_t serial)
 {
-    ln_json_field f[] = {{.name = "code"}, {.name = "message"}, {.name = "data"}};
-    ln_json_value bracket;
-    ln_json j;
-
-    ln_json_init(&j, error->text);
-    reply->error = LN_ERR_PROTOCOL;
-    if (ln_json_next(&j, &bracket) != LN_JSON_OBJECT || !ln_json_read_fields(&j, f, 3))
-        return;
-    if (f[0].value.type != LN_JSON_NUMBER || ln_json_integer(f[0].value.text, &reply->code) < 0)
-        return;
-    if (f[1].value.type == LN_JSON_STRING)
-        reply->message = f[1].value.text;
-    if (f[2].value.type != LN_JSON_NONE)
-        reply->data = f[2].value.text;
-    reply->error = LN_ERR_REFUSED;
-}
-
-static call_out *find(const ln_rpc_peer *p, const ln_json_value *id)
-{
-    int64_t serial;
-
-    if (id->type != LN_JSON_NUMBER || ln_json_integer(id->text, &serial) < 0)
-        return NULL;
     for (ln_link *l = p->requests.next; l != &p->requests; l = l->next) {
         call_out *const o = LN_CONTAINER_OF(l, call_out, link);
-        if (o->serial == (uint64_t)serial)
+        if (o->serial == serial)
             return o;
     }
     return NULL;
 }
 
-void ln_rpc_take_reply(ln_rpc_peer *p, const ln_json_value *id, const ln_json_value *result,
-                       const ln_json_value *error)
+bool ln_rpc_end_request(ln_rpc_peer *p, uint64_t serial, ln_rpc_reply *reply)
 {
-    ln_rpc_reply reply = {.conn = p->conn->id};
+    call_out *const o = find(p, serial);
 
-    call_out *const o = find(p, id);
-    if (o == NULL) {
-        /* too late, twice, or made up; answering an answer would begin a circle */
-        atomic_fetch_add_explicit(&p->rpc->stats.stray_answers, 1, memory_order_relaxed);
-        return;
-    }
+    if (o == NULL)
+        return false;
     unlink_call(o);
-    if (result->type != LN_JSON_NONE && error->type != LN_JSON_NONE)
-        reply.error = LN_ERR_PROTOCOL;
-    else if (error->type != LN_JSON_NONE)
-        read_error(error, &reply);
-    else
-        reply.result = result->text;
-    end(o, &reply);
+    reply->conn = p->conn->id;
+    reply->serial = serial;
+    end(o, reply);
+    return true;
+}
+
+void ln_rpc_count_stray(ln_rpc_peer *p)
+{
+    atomic_fetch_add_explicit(&p->rpc->stats.stray_answers, 1, memory_order_relaxed);
 }
 
 /* ---- calling ---- */
 
-static int write_request(const call_out *o, ln_buf *text)
-{
-    int rc = ln_json_write_raw(text, "{\"jsonrpc\":\"2.0\",\"method\":");
-    if (rc == 0)
-        rc = ln_json_write_string(text, o->method);
-    if (rc == 0 && o->params.size > 0) {
-        rc = ln_json_write_raw(text, ",\"params\":");
-        if (rc == 0)
-            rc = ln_json_write_span(text, o->params);
-    }
-    if (rc == 0 && o->on_reply != NULL) {
-        rc = ln_json_write_raw(text, ",\"id\":");
-        if (rc == 0)
-            rc = ln_json_write_u64(text, o->serial);
-    }
-    return rc == 0 ? ln_json_write_raw(text, "}") : rc;
-}
-
 static int send_request(ln_rpc_peer *p, call_out *o)
 {
-    ln_buf text;
+    const ln_rpc_carrier *const carrier = p->rpc->carrier;
 
-    if (o->on_reply != NULL && p->request_count >= LN_RPC_REQUESTS_MAX)
+    if (o->on_reply != NULL && p->request_count >= carrier->requests_max)
         return LN_ERR_LIMIT;
-    ln_buf_init(&text, p->rpc->server->alloc);
     o->serial = ++p->serial;
-    int rc = write_request(o, &text);
+    const ln_rpc_call_out call = {.method = o->method,
+                                  .params = o->params,
+                                  .serial = o->serial,
+                                  .timeout_ms = o->on_reply == NULL ? 0 : o->timeout_ms};
+    ln_buf *const text = ln_rpc_take_scratch(p);
+    int rc = ln_json_write_span(text, carrier->prefix);
     if (rc == 0)
-        rc = ln_rpc_send(p, p->rpc->carrier->prefix, (ln_span){text.data, text.size});
-    ln_buf_fini(&text);
-    return rc;
+        rc = carrier->speech->write_call(p, &call, text);
+    if (rc == 0)
+        rc = ln_conn_send(p->conn, carrier->kind, (ln_span){text->data, text->size});
+    ln_rpc_give_scratch(text);
+    return rc < 0 ? rc : 0;
 }
 
 /* On the connection's thread: takes `o` over, unless it could not be sent. */
@@ -198,6 +161,7 @@ static call_out *make(ln_rpc *rpc, const ln_rpc_order *order, uint32_t timeout_m
     if (o == NULL)
         return NULL;
     *o = (call_out){.head = {.letter = {.handle = on_letter}, .rpc = rpc, .conn = order->conn},
+                    .order = 1 + atomic_fetch_add_explicit(&rpc->orders, 1, memory_order_relaxed),
                     .timeout_ms = timeout_ms,
                     .on_reply = order->on_reply,
                     .user = order->user,
@@ -210,27 +174,14 @@ static call_out *make(ln_rpc *rpc, const ln_rpc_order *order, uint32_t timeout_m
     return o;
 }
 
-/* An array or an object, or nothing. */
-static bool is_params(ln_span text)
-{
-    ln_json_value first;
-    ln_json j;
-
-    if (text.size == 0)
-        return true;
-    ln_json_init(&j, text);
-    const ln_json_type type = ln_json_next(&j, &first);
-    return (type == LN_JSON_ARRAY || type == LN_JSON_OBJECT) && ln_json_finish(&j);
-}
-
-int ln_rpc_request(ln_rpc *rpc, const ln_rpc_order *order)
+int ln_rpc_request(ln_rpc *rpc, const ln_rpc_order *order, ln_rpc_ticket *ticket)
 {
     ln_worker *const w = ln_server_worker_of(rpc->server, order->conn);
     uint32_t timeout_ms;
 
     int rc = ln_limit_get(ln_limit_find(LN_SPAN("RPC_TIMEOUT_MS")), order->timeout_ms, &timeout_ms);
     if (rc < 0 || !ln_utf8_is_valid(order->method.data, order->method.size) ||
-        !is_params(order->params))
+        !rpc->carrier->speech->is_params(order->params))
         return LN_ERR_INVALID;
     if (w == NULL)
         return LN_ERR_CLOSED;
@@ -241,9 +192,66 @@ int ln_rpc_request(ln_rpc *rpc, const ln_rpc_order *order)
     call_out *const o = make(rpc, order, timeout_ms);
     if (o == NULL)
         return LN_ERR_NOMEM;
+    if (ticket != NULL) /* o may be gone when it is posted */
+        *ticket = (ln_rpc_ticket){rpc, order->conn, o->order};
     rc = is_here ? begin(p, o)
                  : ln_rpc_post(&o->head, sizeof *o + order->method.size + order->params.size);
     if (rc < 0)
         ln_free(rpc->server->alloc, o);
+    return rc;
+}
+
+/* ---- cancelling ---- */
+
+static int cancel_here(const ln_rpc_peer *p, uint64_t order)
+{
+    for (ln_link *l = p->requests.next; l != &p->requests; l = l->next) {
+        call_out *const o = LN_CONTAINER_OF(l, call_out, link);
+        if (o->order != order)
+            continue;
+        unlink_call(o);
+        fail(o, LN_ERR_CANCELLED);
+        return 0;
+    }
+    return LN_ERR_NOT_FOUND;
+}
+
+/* A cancellation on its way; behind the call that it is about. */
+typedef struct retraction {
+    ln_rpc_letter head;
+    uint64_t order;
+} retraction;
+
+static void on_retraction(ln_letter *letter, ln_loop *loop)
+{
+    retraction *const r = LN_CONTAINER_OF(letter, retraction, head.letter);
+    const ln_allocator *const alloc = r->head.rpc->server->alloc;
+
+    const ln_rpc_peer *const p = ln_rpc_arrived(&r->head, loop);
+    if (p != NULL)
+        (void)cancel_here(p, r->order); /* it may have ended */
+    ln_free(alloc, r);
+}
+
+int ln_rpc_cancel(const ln_rpc_ticket *ticket)
+{
+    ln_rpc *const rpc = ticket->engine;
+    const ln_worker *const w = ln_server_worker_of(rpc->server, ticket->conn);
+
+    if (w == NULL)
+        return LN_ERR_CLOSED;
+    if (ln_loop_current() == w->home.loop) {
+        const ln_rpc_peer *const p = ln_rpc_peer_here(rpc, ticket->conn);
+        return p == NULL ? LN_ERR_CLOSED : cancel_here(p, ticket->serial);
+    }
+    retraction *const r = ln_alloc(rpc->server->alloc, sizeof *r);
+    if (r == NULL)
+        return LN_ERR_NOMEM;
+    *r = (retraction){
+        .head = {.letter = {.handle = on_retraction}, .rpc = rpc, .conn = ticket->conn},
+        .order = ticket->serial};
+    const int rc = ln_rpc_post(&r->head, sizeof *r);
+    if (rc < 0)
+        ln_free(rpc->server->alloc, r);
     return rc;
 }

@@ -6,18 +6,23 @@
 #include "mesh.h"
 #include "net/random.h"
 
+typedef struct side side;
+
 struct ln_topics {
     const ln_allocator *alloc;
     ln_mesh *mesh;
+    ln_lock lock;   /* of these two; taken before a side's */
+    ln_link guests; /* of worker 0 */
+    side *first;    /* its share while it runs */
 };
 
 /* One worker's share: home->service. */
-typedef struct side {
+struct side {
     ln_hub *hub;
     ln_topics *topics;
     ln_home *home;
-    ln_lock lock; /* of the hub: its thread changes it, others count in it */
-} side;
+    ln_lock lock; /* of the hub: its thread changes it, others count in it, and bring guests */
+};
 
 /* A connection that subscribes: its attachment. */
 typedef struct listener {
@@ -255,10 +260,19 @@ static ln_worker *worker_here(const ln_server *server)
     return NULL;
 }
 
-int ln_publish(ln_server *server, ln_span topic, enum ln_kind kind, ln_span data)
+int ln_topics_publish_from_anywhere(ln_server *server, ln_msg *m)
 {
     const ln_topics *const topics = server->service_state;
+    ln_worker *const here = worker_here(server);
 
+    if (atomic_load(&server->state) != LN_SERVER_RUNNING)
+        return LN_ERR_STATE;
+    return here != NULL ? ln_topics_publish(&here->home, m, NULL)
+                        : ln_mesh_publish(topics->mesh, m);
+}
+
+int ln_publish(ln_server *server, ln_span topic, enum ln_kind kind, ln_span data)
+{
     if (is_reserved(topic) || !ln_hub_is_topic(topic, LN_DEFAULT_TOPIC_MAX_BYTES) ||
         (kind != LN_TEXT && kind != LN_BINARY))
         return LN_ERR_INVALID;
@@ -268,9 +282,7 @@ int ln_publish(ln_server *server, ln_span topic, enum ln_kind kind, ln_span data
         ln_msg_new(server->alloc, (ln_msg_kind)kind, topic, (ln_span){NULL, 0}, data, 0);
     if (m == NULL)
         return LN_ERR_NOMEM;
-    ln_worker *const here = worker_here(server);
-    const int rc =
-        here != NULL ? ln_topics_publish(&here->home, m, NULL) : ln_mesh_publish(topics->mesh, m);
+    const int rc = ln_topics_publish_from_anywhere(server, m);
     ln_msg_unref(m);
     return rc;
 }
@@ -290,6 +302,71 @@ size_t ln_topic_count(ln_server *server, ln_span topic)
     return count;
 }
 
+/* ---- guests ---- */
+
+static int seat(side *first, ln_topics_guest *guest)
+{
+    ln_lock_take(&first->lock);
+    const int rc = ln_hub_subscribe(first->hub, &guest->subscriber, guest->topic);
+    ln_lock_give(&first->lock);
+    return rc;
+}
+
+static void unseat(side *first, ln_topics_guest *guest)
+{
+    ln_lock_take(&first->lock);
+    ln_hub_leave_all(first->hub, &guest->subscriber);
+    ln_lock_give(&first->lock);
+}
+
+int ln_topics_invite(ln_server *server, ln_topics_guest *guest, ln_deliver_fn *take)
+{
+    ln_topics *const t = server->service_state;
+
+    if (is_reserved(guest->topic))
+        return LN_ERR_INVALID;
+    ln_subscriber_init(&guest->subscriber, take, 0);
+    ln_lock_take(&t->lock);
+    const int rc = t->first == NULL ? 0 : seat(t->first, guest);
+    if (rc == 0)
+        ln_list_add(&t->guests, &guest->link);
+    ln_lock_give(&t->lock);
+    return rc;
+}
+
+void ln_topics_dismiss(ln_server *server, ln_topics_guest *guest)
+{
+    ln_topics *const t = server->service_state;
+
+    ln_lock_take(&t->lock);
+    ln_list_remove(&guest->link);
+    if (t->first != NULL)
+        unseat(t->first, guest);
+    ln_lock_give(&t->lock);
+}
+
+/* Worker 0 begins: it has `here`. */
+static int seat_all(ln_topics *t, side *here)
+{
+    int rc = 0;
+
+    ln_lock_take(&t->lock);
+    for (ln_link *l = t->guests.next; l != &t->guests && rc == 0; l = l->next)
+        rc = seat(here, LN_CONTAINER_OF(l, ln_topics_guest, link));
+    t->first = here;
+    ln_lock_give(&t->lock);
+    return rc;
+}
+
+static void unseat_all(ln_topics *t)
+{
+    ln_lock_take(&t->lock);
+    for (ln_link *l = t->guests.next; l != &t->guests; l = l->next)
+        unseat(t->first, LN_CONTAINER_OF(l, ln_topics_guest, link));
+    t->first = NULL;
+    ln_lock_give(&t->lock);
+}
+
 /* ---- life ---- */
 
 void *ln_topics_new(const ln_allocator *alloc)
@@ -306,6 +383,8 @@ void *ln_topics_new(const ln_allocator *alloc)
         ln_free(alloc, t);
         return NULL;
     }
+    ln_lock_init(&t->lock);
+    ln_list_init(&t->guests);
     return t;
 }
 
@@ -316,7 +395,21 @@ static void free_topics(void *state)
     if (t == NULL)
         return;
     ln_mesh_free(t->mesh);
+    ln_lock_fini(&t->lock);
     ln_free(t->alloc, t);
+}
+
+static void stop(void *state, ln_home *home)
+{
+    ln_topics *const t = state;
+    side *const here = home->service;
+
+    if (t->first == here)
+        unseat_all(t);
+    home->service = NULL;
+    ln_hub_free(here->hub);
+    ln_lock_fini(&here->lock);
+    ln_free(t->alloc, here);
 }
 
 static int start(void *state, ln_home *home)
@@ -341,18 +434,10 @@ static int start(void *state, ln_home *home)
     ln_mesh_join(t->mesh, here->hub, home->worker, home->loop, on_parcel, here);
     ln_hub_attach(here->hub, ln_mesh_backplane(t->mesh));
     home->service = here;
-    return 0;
-}
-
-static void stop(void *state, ln_home *home)
-{
-    const ln_topics *const t = state;
-    side *const here = home->service;
-
-    home->service = NULL;
-    ln_hub_free(here->hub);
-    ln_lock_fini(&here->lock);
-    ln_free(t->alloc, here);
+    const int rc = home->worker == 0 ? seat_all(t, here) : 0;
+    if (rc < 0)
+        stop(t, home);
+    return rc;
 }
 
 static const ln_conn_hooks hooks = {.on_gone = on_gone};

@@ -8,6 +8,7 @@
 
 #include <linnet/topic.h>
 
+#include "base/list.h"
 #include "hub/hub.h"
 #include "peer/serverinner.h"
 
@@ -45,5 +46,26 @@ int ln_topics_speak(ln_conn *c, ln_topics_send *send);
  * thread. */
 int ln_topics_subscribe(ln_conn *c, ln_span topic);
 int ln_topics_publish(ln_home *home, ln_msg *m, ln_hub_result *result);
+
+/* Publishes from any thread, the topic being one; as ln_publish(). */
+int ln_topics_publish_from_anywhere(ln_server *server, ln_msg *m);
+
+/*
+ * A subscriber that is no connection, on worker 0, whose thread alone delivers to it, under a lock:
+ * what it gets it has to keep for later.
+ */
+typedef struct ln_topics_guest {
+    ln_link link;
+    ln_subscriber subscriber;
+    ln_span topic; /* a name or a filter; its owner's, as all of this */
+} ln_topics_guest;
+
+/*
+ * Subscribes it to guest->topic, at once or when the server starts. Any thread. As
+ * ln_conn_subscribe(); what only shows at the start keeps the server from starting.
+ */
+LN_NODISCARD int ln_topics_invite(ln_server *server, ln_topics_guest *guest, ln_deliver_fn *take);
+/* Nothing is delivered to it any more. Any thread. */
+void ln_topics_dismiss(ln_server *server, ln_topics_guest *guest);
 
 #endif

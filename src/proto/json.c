@@ -23,6 +23,15 @@ void ln_json_init(ln_json *j, ln_span text)
     *j = (ln_json){.begin = bytes, .at = bytes, .end = bytes + text.size, .expects = ANY_VALUE};
 }
 
+void ln_json_init_member(ln_json *j, ln_span text, size_t offset)
+{
+    LN_ASSERT(offset > 0 && offset <= text.size);
+    ln_json_init(j, text);
+    j->at += offset;
+    j->levels = 1;
+    j->depth = 1;
+}
+
 /* Always false. */
 static LN_COLD bool refuse(ln_json *j, const uint8_t *at, const char *sentence)
 {

@@ -71,6 +71,12 @@ typedef struct ln_json_field {
 /* `text` has to stay until the reader is not used any more. */
 void ln_json_init(ln_json *j, ln_span text);
 
+/*
+ * The same behind the colon of a member of the object that the text is: for who has read what is
+ * before `offset` in another way, and found it valid.
+ */
+void ln_json_init_member(ln_json *j, ln_span text, size_t offset);
+
 /* The next token. After LN_JSON_DONE and LN_JSON_FAULT it is the same again. */
 ln_json_type ln_json_next(ln_json *j, ln_json_value *token);
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/* The broker's messages, byte for byte (dialect/envelope.h). No loop is used; back end: any. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -298,6 +300,50 @@ static void what_is_not_known_is_passed_over_and_the_last_one_counts(void **stat
     assert_true(!e.has_error && e.error_code == 0);
 }
 
+/* What begins as every message does may go on as it likes. */
+static void what_begins_as_usual_is_read_to_its_end(void **state)
+{
+    (void)state;
+    static const char begin[] = "{\"id\":\"1\",\"type\":\"publish\",\"topic\":\"t\",\"payload\":";
+    static const char *const wrong[] = {"",     "}",    "1",           "1,}",
+                                        "1}}",  "{}",   "1,\"id\":5}", "1,\"x\"}",
+                                        "nul}", "1} x", "\"\xff\"}",   "\"\xc3\"}"};
+    char text[200];
+    ln_envelope e;
+    char *copy;
+
+    for (size_t i = 0; i < LN_ARRAY_SIZE(wrong); i++) {
+        snprintf(text, sizeof text, "%s%s", begin, wrong[i]);
+        assert_int_equal(read_exactly(text, &e, &copy), LN_ERR_PROTOCOL);
+        free(copy);
+    }
+    snprintf(text, sizeof text, "%s%s", begin,
+             " [1 , {}] ,\"id\":\"2\",\"payload\":7, \"x\":{} }\n");
+    e = read_good(text);
+    assert_int_equal(e.type, LN_ENVELOPE_PUBLISH);
+    assert_span(e.id, LN_SPAN("\"2\""));
+    assert_span(e.topic, LN_SPAN("\"t\""));
+    assert_span(e.payload, LN_SPAN("7"));
+    snprintf(text, sizeof text, "%s%s", begin, "1,\"header\":{\"type\":\"event\"},\"body\":2}");
+    e = read_good(text);
+    assert_int_equal(e.style, LN_ENVELOPE_HEADED);
+    assert_span(e.payload, LN_SPAN("2"));
+
+    /* brackets count from the outermost one, however it was read */
+    for (int spaces = 0; spaces < 2; spaces++)
+        for (int depth = 63; depth <= 64; depth++) {
+            char deep[300] = "";
+            for (int i = 0; i < depth; i++)
+                strcat(deep, "[");
+            for (int i = 0; i < depth; i++)
+                strcat(deep, "]");
+            char whole[400];
+            snprintf(whole, sizeof whole, "%s%s%s}", spaces ? " " : "", begin, deep);
+            assert_int_equal(read_exactly(whole, &e, &copy), depth == 63 ? 0 : LN_ERR_PROTOCOL);
+            free(copy);
+        }
+}
+
 static void a_header_tells_the_generation(void **state)
 {
     (void)state;
@@ -411,6 +457,7 @@ int main(void)
         cmocka_unit_test(what_is_of_the_wrong_shape_is_malformed),
         cmocka_unit_test(what_is_of_no_type_is_not_malformed),
         cmocka_unit_test(what_is_not_known_is_passed_over_and_the_last_one_counts),
+        cmocka_unit_test(what_begins_as_usual_is_read_to_its_end),
         cmocka_unit_test(a_header_tells_the_generation),
         cmocka_unit_test(the_oldest_clients_name_the_topic_in_the_body),
         cmocka_unit_test(a_string_is_what_it_means),
