@@ -204,6 +204,14 @@ static bool is_fatal(int rc)
            rc == -ENXIO;
 }
 
+/* Before completions are looked for: those that come later are told again. */
+static void hear(const ln_uring *u)
+{
+    uint64_t count;
+    const ssize_t n = read(u->told_fd, &count, sizeof count);
+    (void)n;
+}
+
 static int uring_wait(ln_loop *loop, int64_t timeout_ms)
 {
     ln_uring *const u = loop->io;
@@ -214,6 +222,8 @@ static int uring_wait(ln_loop *loop, int64_t timeout_ms)
     if (u->kept.ready || u->must_hurry)
         timeout_ms = 0;
     u->must_hurry = false;
+    if (u->told_fd >= 0)
+        hear(u);
 
     const int rc = enter(u, timeout_ms);
     ln_loop_tick(loop);
@@ -258,6 +268,8 @@ static void uring_close(ln_loop *loop)
     }
     if (u->wake_fd >= 0)
         close(u->wake_fd);
+    if (u->told_fd >= 0)
+        close(u->told_fd);
     if (u->buffer_ring)
         munmap(u->buffer_ring, BUFFER_RING_BYTES);
     if (u->buffers)
@@ -300,7 +312,7 @@ static int uring_open(ln_loop *loop)
     ln_uring *const u = ln_alloc_zero(loop->alloc, sizeof *u);
     if (!u)
         return LN_ERR_NOMEM;
-    u->ring.ring_fd = u->wake_fd = -1;
+    u->ring.ring_fd = u->wake_fd = u->told_fd = -1;
     ln_kept_init(&u->kept, loop->alloc);
     loop->io = u;
     const int rc = open_parts(u, loop->alloc);
@@ -309,10 +321,21 @@ static int uring_open(ln_loop *loop)
     return rc;
 }
 
+/* The ring's own descriptor would not do: where completions wait to be asked for, poll() sees that
+ * they are there, and is not woken when they come. */
 static int uring_descriptor(const ln_loop *loop)
 {
-    const ln_uring *const u = loop->io;
-    return u->ring.ring_fd;
+    ln_uring *const u = loop->io;
+    if (u->told_fd >= 0)
+        return u->told_fd;
+    const int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* what came before is not told */
+    if (fd < 0 || io_uring_register_eventfd(&u->ring, fd) < 0) {
+        if (fd >= 0)
+            close(fd);
+        return u->ring.ring_fd;
+    }
+    u->told_fd = fd;
+    return fd;
 }
 
 const ln_backend ln_backend_uring = {

@@ -99,6 +99,7 @@ typedef struct ln_uring {
     ln_uring_lent *lent_free;
     ln_kept kept;
     int wake_fd;
+    int told_fd; /* for a foreign loop: an event for each completion; -1 until it asks */
     bool is_enabled;
     bool is_wake_watched;
     bool must_hurry;  /* something could not be prepared or settled: the next wait must not sleep */
