@@ -207,12 +207,14 @@ void ln_conn_shed(ln_conn *c)
     if (c->phase == LN_CONN_GONE || (c->flags & LN_CONN_SKIPS_FLUSH))
         return;
     if (c->phase == LN_CONN_OPEN && ln_ws_is_open(&c->ws)) {
+        const size_t before = ln_conn_queued_bytes(c);
         ln_count(&ln_conn_home(c)->counters.shed_slow, 1);
         c->error = LN_ERR_WOULD_EXCEED;
         if (c->more != NULL)
             ln_sendq_clear(c->more->waiting);
         ln_ws_shed(&c->ws, lent, 1013, "overloaded");
-        if (ln_conn_queued_bytes(c) > LN_CONN_SHED_KEEPS_BYTES)
+        /* A goodbye is not worth it if others had to go for what it keeps. */
+        if (ln_conn_queued_bytes(c) > ln_min_size(before / 8, LN_CONN_SHED_KEEPS_BYTES))
             c->flags |= LN_CONN_SKIPS_FLUSH;
         ln_conn_touch(c);
     } else {
@@ -238,7 +240,9 @@ void ln_conn_finish(ln_conn *c)
 static bool may_be_quiet(const ln_conn *c, int k)
 {
     return c->phase == LN_CONN_OPEN && !(c->flags & LN_CONN_ABOVE_HIGH) && c->more == NULL &&
-           c->ws.extra == NULL && k < LN_SOCK_SPANS_MAX;
+           c->ws.extra == NULL && k < LN_SOCK_SPANS_MAX &&
+           c->ws.out.bytes <=
+               LN_SITE_PUSH_BYTES; /* more may take its time, and has to be counted */
 }
 
 LN_HOT void ln_conn_push(ln_conn *c)

@@ -173,6 +173,46 @@ static void a_reader_that_wakes_up_sees_whole_frames_and_the_code(void **state)
     queue_end(p);
 }
 
+static void publish_large(ln_conn *c, void *arg)
+{
+    static const uint8_t bytes[200000];
+    (void)arg;
+
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(
+            ln_conn_publish(c, LN_SPAN("t"), LN_BINARY, (ln_span){bytes, sizeof bytes}, NULL), 0);
+}
+
+static void subscribe(ln_conn *c, void *arg)
+{
+    (void)arg;
+    assert_int_equal(ln_conn_subscribe(c, LN_SPAN("t")), 0);
+}
+
+/* All of each queue is with the system: whoever goes has to be reset, or everybody would have to. */
+static void only_as_many_are_shed_as_it_takes(void **state)
+{
+    (void)state;
+    queue_place *const p = begin(1, BUDGET);
+    queue_peer *peers[12];
+    int closed = 0;
+
+    for (int i = 0; i < 12; i++) {
+        peers[i] = queue_enter(p);
+        queue_on_loop(peers[i], subscribe, NULL);
+    }
+    queue_on_loop(peers[0], publish_large, NULL); /* 8 MB for each */
+    wait_until_queued_is_below(p, BUDGET);
+    queue_rest_ms(50);
+    for (int i = 0; i < 12; i++) {
+        closed += atomic_load(&peers[i]->closed);
+        raw_close(peers[i]->fd);
+    }
+    assert_in_range(closed, 3, 9);
+    assert_int_equal(queue_stats(p).shed_slow_total, closed);
+    queue_end(p);
+}
+
 /* Under way in large pieces: too much to be kept for a close frame. */
 static void what_is_too_much_to_keep_is_reset(void **state)
 {
@@ -219,6 +259,7 @@ int main(void)
         cmocka_unit_test(the_worst_of_all_workers_is_shed),
         cmocka_unit_test(without_a_budget_nobody_is_shed),
         cmocka_unit_test(a_reader_that_wakes_up_sees_whole_frames_and_the_code),
+        cmocka_unit_test(only_as_many_are_shed_as_it_takes),
         cmocka_unit_test(what_is_too_much_to_keep_is_reset),
         cmocka_unit_test(one_that_is_closing_already_is_reset),
     };
