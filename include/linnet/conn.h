@@ -111,7 +111,8 @@ typedef struct ln_ws_options {
     bool deflate_context_takeover;
     uint32_t deflate_min_bytes; /* smaller messages are sent as they are */
     bool trust_text;            /* do not check the UTF-8 of text that we send */
-    /* send queue: messages accepted and not yet given to the system (over TLS: encrypted) */
+    /* send queue: messages accepted and not yet given to the system (over TLS: encrypted). A full
+     * one is above high water, and on_drain wants half of them gone as well */
     uint32_t queue_max_messages;
 } ln_ws_options;
 

@@ -160,7 +160,7 @@ void queue_expect(queue_peer *peer, const char *text)
 
 typedef struct call {
     void (*fn)(ln_conn *c, void *arg);
-    ln_conn *conn;
+    queue_peer *peer;
     void *arg;
     sem_t done;
 } call;
@@ -169,13 +169,14 @@ static void run(void *arg)
 {
     call *const what = arg;
 
-    what->fn(what->conn, what->arg);
+    if (atomic_load(&what->peer->closed) == 0) /* else there is no connection any more */
+        what->fn(what->peer->conn, what->arg);
     sem_post(&what->done);
 }
 
 void queue_on_loop(queue_peer *peer, void (*fn)(ln_conn *c, void *arg), void *arg)
 {
-    call what = {.fn = fn, .conn = peer->conn, .arg = arg};
+    call what = {.fn = fn, .peer = peer, .arg = arg};
 
     sem_init(&what.done, 0, 0);
     assert_int_equal(ln_server_post(peer->place->server, (unsigned)(peer->id >> 56), run, &what),

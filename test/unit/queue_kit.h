@@ -39,7 +39,7 @@ void queue_end(queue_place *p);
 queue_peer *queue_enter(queue_place *p);
 void queue_leave(queue_peer *peer);
 
-/* Calls fn(conn, arg) on the connection's loop, and waits for it. */
+/* Calls fn(conn, arg) on the connection's loop, unless it has closed, and waits for it. */
 void queue_on_loop(queue_peer *peer, void (*fn)(ln_conn *c, void *arg), void *arg);
 
 /* Sends one message of `size` bytes, most of which the system does not take. */
