@@ -117,7 +117,7 @@ typedef struct ln_rooms_options {
     uint32_t text;           /* ln_rooms_text */
     uint32_t text_max_bytes; /* text beyond it: 1009. 0 = strict: 1 MiB; legacy: as any message */
     ln_rooms_policy policy;  /* references of its own are taken */
-    /* Instead of the rule for names, among all that can be a topic; NULL = the rule. Any worker. */
+    /* Instead of the rule for names, among all that can be a topic; NULL = the rule. Any thread. */
     bool (*is_room)(ln_span name, void *user);
 
     uint32_t rooms_max;        /* that exist at a time; beyond it 503 */
