@@ -87,9 +87,10 @@ typedef struct ln_broker_client_options {
                      void *user);
     /*
      * What no call of yours tells: an attempt failed (errors of ln_client_options.on_failure), the
-     * connection ended (LN_ERR_RESET, or what on_close said), the server refused the registration or
-     * a subscription (LN_ERR_REFUSED), or sent what is none of its protocol (LN_ERR_PROTOCOL); and
-     * a sentence about it, borrowed until the handler returns.
+     * connection ended (LN_ERR_CLOSED: the server closed it; LN_ERR_RESET and others: it broke), the
+     * server refused the registration or a subscription (LN_ERR_REFUSED), does not answer the
+     * registration (LN_ERR_TIMEOUT), or sent what is none of its protocol (LN_ERR_PROTOCOL); and a
+     * sentence about it, borrowed until the handler returns.
      */
     void (*on_error)(ln_broker_client *client, int err, const char *what, void *user);
     void *user;
@@ -142,7 +143,8 @@ typedef struct ln_broker_client_reply {
     /*
      * 0: `payload`. LN_ERR_REFUSED: the other side answered with an error, `code` and `message`.
      * LN_ERR_TIMEOUT: with nothing. LN_ERR_RESET: the connection was lost after it had been sent;
-     * whether it was carried out is unknown. LN_ERR_CLOSED: the client was stopped.
+     * whether it was carried out is unknown. LN_ERR_CLOSED: the client was stopped. LN_ERR_NOMEM
+     * (ln_broker_client_request_wait() only): there was no memory to hand the answer over.
      */
     int error;
     ln_span payload; /* JSON; empty if the answer had none */

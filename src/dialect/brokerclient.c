@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * brokerclient.c - a broker's client from its beginning to its end: attempts and their spacing, the
- * registration, what is told to the application, and to whom messages go.
+ * registration, and what is told to the application.
  *
  * State          `is_up`  left by
  *   CONNECTING   no       up() -> the registration is sent; down() -> WAITING, STOPPED
@@ -13,7 +13,6 @@
  * Leaving (is_leaving) may come in any of them: the line is closed if it is up, and down() makes it
  * STOPPED; else it is that at once.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -23,7 +22,7 @@
 #include "net/random.h"
 #include "proto/utf8.h"
 
-enum { SENTENCE_SIZE = 512, RANDOM_ID_SIZE = 32 };
+enum { RANDOM_ID_SIZE = 32 };
 
 /* ---- holding ---- */
 
@@ -211,8 +210,7 @@ static void attempt(ln_broker_client *k)
         ln_broker_client_down(k, rc, ln_strerror(rc));
 }
 
-/* The server will not have us, or says nothing: to the next attempt by way of down(). */
-static void refuse(ln_broker_client *k, int err, const char *what)
+void ln_broker_client_refused(ln_broker_client *k, int err, const char *what)
 {
     ln_timer_clear(k->wheel, &k->timer);
     ln_broker_client_complain(k, err, what);
@@ -232,7 +230,7 @@ static void on_timer(ln_timer *timer)
     else if (state_of(k) == LN_BROKER_CLIENT_OPEN)
         ln_broker_client_drained(k); /* the line was out of memory */
     else
-        refuse(k, LN_ERR_TIMEOUT, "the server does not answer the registration");
+        ln_broker_client_refused(k, LN_ERR_TIMEOUT, "the server does not answer the registration");
     ln_broker_client_release(k);
 }
 
@@ -244,7 +242,7 @@ void ln_broker_client_up(ln_broker_client *k)
     k->is_full = false;
     const int rc = ln_broker_client_send_registration(k);
     if (rc < 0) {
-        refuse(k, rc, "the registration could not be sent");
+        ln_broker_client_refused(k, rc, "the registration could not be sent");
         return;
     }
     ln_timer_set(k->wheel, &k->timer, *k->now_ms + k->plan.request_ms);
@@ -257,133 +255,20 @@ void ln_broker_client_drained(ln_broker_client *k)
         ln_broker_client_flush(k);
 }
 
-/* ---- registering ---- */
-
-static void adopt(ln_broker_client *k, ln_span name)
+void ln_broker_client_opened(ln_broker_client *k, ln_span name)
 {
-    if (name.size == 0)
-        return;
-    ln_lock_take(&k->lock);
-    memcpy(k->id, name.data, name.size);
-    k->id[name.size] = '\0';
-    ln_lock_give(&k->lock);
-}
-
-static void registered(ln_broker_client *k, const ln_envelope *e)
-{
-    ln_envelope_failure failure;
-    char sentence[SENTENCE_SIZE];
-
-    if (!k->is_up || state_of(k) != LN_BROKER_CLIENT_CONNECTING) {
-        ln_broker_client_count(&k->counts.strays);
-        return;
-    }
-    if (ln_envelope_is_failure(e, &failure)) {
-        const ln_span why = ln_broker_client_word(k, failure.message);
-        snprintf(sentence, sizeof sentence, "the registration was refused: %.*s", (int)why.size,
-                 (const char *)why.data);
-        refuse(k, LN_ERR_REFUSED, sentence);
-        return;
-    }
     ln_timer_clear(k->wheel, &k->timer);
-    adopt(k, ln_broker_client_read_name(k, e->payload));
+    if (name.size > 0) {
+        ln_lock_take(&k->lock);
+        memcpy(k->id, name.data, name.size);
+        k->id[name.size] = '\0';
+        ln_lock_give(&k->lock);
+    }
     k->failures = 0;
     ln_broker_client_count(&k->counts.opened);
     set_state(k, LN_BROKER_CLIENT_OPEN);
     ln_broker_client_flush(k);
     tell_state(k);
-}
-
-/* ---- messages ---- */
-
-ln_span ln_broker_client_word(ln_broker_client *k, ln_span json)
-{
-    k->words.size = 0;
-    if (ln_buf_reserve(&k->words, json.size + 1, SIZE_MAX) < 0)
-        return (ln_span){NULL, 0};
-    return ln_envelope_text(json, k->words.data);
-}
-
-/* The answer to a subscription is of interest only if it tells of a failure. */
-static void take_topic_answer(ln_broker_client *k, uint64_t serial, const ln_envelope *e)
-{
-    const ln_span name = ln_broker_client_topic_name(k, serial);
-    ln_envelope_failure failure;
-    char sentence[SENTENCE_SIZE];
-
-    if (e->type == LN_ENVELOPE_ACK || !ln_envelope_is_failure(e, &failure))
-        return;
-    const ln_span why = ln_broker_client_word(k, failure.message);
-    snprintf(sentence, sizeof sentence, "the subscription to %.*s was refused: %.*s",
-             (int)ln_min_size(name.size, SENTENCE_SIZE / 4), (const char *)name.data, (int)why.size,
-             (const char *)why.data);
-    ln_broker_client_complain(k, LN_ERR_REFUSED, sentence);
-}
-
-static void take_answer(ln_broker_client *k, const ln_envelope *e)
-{
-    uint64_t serial = 0;
-
-    const bool is_ours = ln_broker_client_read_id(k, e->id, &serial);
-    if (is_ours && serial == LN_BROKER_CLIENT_OF_REGISTRATION)
-        registered(k, e);
-    else if (is_ours && serial >= LN_BROKER_CLIENT_OF_TOPIC)
-        take_topic_answer(k, serial, e);
-    else if (is_ours)
-        ln_broker_client_take_answer(k, serial, e);
-    else if (e->type != LN_ENVELOPE_ACK)
-        ln_broker_client_count(&k->counts.strays);
-}
-
-static void malformed(ln_broker_client *k)
-{
-    ln_broker_client_count(&k->counts.malformed);
-    ln_broker_client_complain(k, LN_ERR_PROTOCOL, "the server sent what is no message");
-}
-
-static void take_publication(ln_broker_client *k, const ln_envelope *e)
-{
-    if (state_of(k) == LN_BROKER_CLIENT_CONNECTING && k->plan.style == LN_ENVELOPE_HEADED &&
-        ln_text_equal(e->topic, LN_SPAN("\"_internal.client.registered\"")))
-        registered(k, e);
-    else
-        ln_broker_client_deliver(k, e);
-}
-
-static void take(ln_broker_client *k, const ln_envelope *e)
-{
-    switch (e->type) {
-    case LN_ENVELOPE_RESPONSE:
-    case LN_ENVELOPE_ERROR:
-    case LN_ENVELOPE_ACK:
-        take_answer(k, e);
-        break;
-    case LN_ENVELOPE_PUBLISH:
-        take_publication(k, e);
-        break;
-    case LN_ENVELOPE_REQUEST:
-        ln_broker_client_take_call(k, e);
-        break;
-    case LN_ENVELOPE_SUBSCRIBE:
-    case LN_ENVELOPE_UNSUBSCRIBE:
-    case LN_ENVELOPE_UNKNOWN:
-        malformed(k);
-        break;
-    }
-}
-
-void ln_broker_client_take(ln_broker_client *k, ln_span text)
-{
-    ln_envelope e;
-
-    if (k->is_leaving)
-        return;
-    ln_broker_client_hold(k);
-    if (ln_envelope_read(text, &e) < 0 || e.style != k->plan.style)
-        malformed(k);
-    else
-        take(k, &e);
-    ln_broker_client_release(k);
 }
 
 /* ---- life ---- */

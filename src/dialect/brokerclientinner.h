@@ -2,7 +2,8 @@
 /*
  * brokerclientinner - a broker's client (linnet/brokerclient.h) as its files share it.
  *
- *   brokerclient.c         life, states, attempts and their spacing, messages handed out
+ *   brokerclient.c         life, states, attempts and their spacing
+ *   brokerclienttake.c     messages of the server
  *   brokerclientplan.c     the options
  *   brokerclientline.c     the line: attempts over ln_client
  *   brokerclientthread.c   a thread of its own, and waiting for one
@@ -12,7 +13,7 @@
  *   brokerclienttopics.c   subscriptions
  *   brokerclientserve.c    requests of the server, and their answers
  *
- * Everything but the line does no I/O and reads no clock: it is told what comes by the line, is
+ * Everything but the line does no I/O and, but for the timestamps of the older generation, reads no clock: it is told what comes by the line, is
  * given the time and the wheel, and runs as well with thousands of others on a virtual clock.
  */
 #ifndef LN_BROKERCLIENTINNER_H
@@ -167,18 +168,25 @@ void ln_broker_client_down(ln_broker_client *k, int err, const char *what);
 void ln_broker_client_take(ln_broker_client *k, ln_span text);
 void ln_broker_client_drained(ln_broker_client *k);
 
+/* The server has registered us, and calls us so (empty: as before); or will not have us, or says
+ * nothing: to the next attempt by way of down(). */
+void ln_broker_client_opened(ln_broker_client *k, ln_span name);
+void ln_broker_client_refused(ln_broker_client *k, int err, const char *what);
+
 /* Tells on_error. */
 void ln_broker_client_complain(ln_broker_client *k, int err, const char *what);
 
 /* The loop: stops, unless that has begun. */
 void ln_broker_client_leave(ln_broker_client *k);
 
-/* The string `json`, decoded, borrowed until the next call; NULL data when out of memory. */
-ln_span ln_broker_client_word(ln_broker_client *k, ln_span json);
-
 /* Init on a loop, with a line of ln_client. */
 LN_NODISCARD int ln_broker_client_begin(ln_broker_client *k, ln_loop *loop, const char *url,
                                         const ln_broker_client_options *o);
+
+/* ---- brokerclienttake.c ---- */
+
+/* The string `json`, decoded, borrowed until the next call; NULL data when out of memory. */
+ln_span ln_broker_client_word(ln_broker_client *k, ln_span json);
 
 /* ---- brokerclientplan.c ---- */
 

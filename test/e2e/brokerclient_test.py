@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """The C client of a broker (the example `brokerclient`, in its three ways to run) against a broker of ours in Python, made of
-python3-websockets and the protocol's description alone. Prints TAP; exit status 1 if a test failed.
+python3-websockets and the protocol's description alone, and against `linnet serve`. Prints TAP; exit status 1 if a test failed.
 
   LINNET         the program
   LINNET_BUILD   the folder it was built in
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import sys
 import traceback
 import urllib.parse
@@ -51,41 +52,41 @@ class Broker:
             return json.dumps(envelope).encode()
         return json.dumps(envelope) + "\n"
 
-    async def serve(self, socket):
+    async def serve(self, peer):
         said = []
         topics = set()
         self.connections.append(said)
-        self.targets.append(socket.path)
+        self.targets.append(peer.path)
         with contextlib.suppress(websockets.ConnectionClosed):
-            await self.listen(socket, said, topics)
+            await self.listen(peer, said, topics)
 
-    async def listen(self, socket, said, topics):
-        async for text in socket:
+    async def listen(self, peer, said, topics):
+        async for text in peer:
             if not isinstance(text, str):
                 raise AssertionError("it sent a binary message")
             envelope = json.loads(text)
             said.append(envelope)
             if len(self.connections) <= self.cuts:
-                socket.transport.abort()
+                peer.transport.abort()
                 return
             if envelope.get("topic") == "system:register":
-                await socket.send(self.write({"id": envelope["id"], "type": "response", "topic": envelope["topic"],
+                await peer.send(self.write({"id": envelope["id"], "type": "response", "topic": envelope["topic"],
                                               "payload": {"serverAssignedId": "t-1", "clientName": "x",
                                                           "serverTime": "2026-01-01T00:00:00Z"}}))
             elif envelope["type"] == "subscribe_request":
                 topics.add(envelope["topic"])
-                await socket.send(self.write({"id": envelope["id"], "type": "subscription_ack", "topic": envelope["topic"],
+                await peer.send(self.write({"id": envelope["id"], "type": "subscription_ack", "topic": envelope["topic"],
                                               "payload": {"status": "subscribed", "topic": envelope["topic"]}}))
             elif envelope["type"] == "publish":
                 same("what it has subscribed to", topics, {"measured.*"})
-                await socket.send(self.write({"type": "publish", "topic": envelope["topic"], "payload": envelope["payload"]}))
-                await socket.send(self.write({"id": "q", "type": "request", "topic": "thermometer.read", "payload": {}}))
+                await peer.send(self.write({"type": "publish", "topic": envelope["topic"], "payload": envelope["payload"]}))
+                await peer.send(self.write({"id": "q", "type": "request", "topic": "thermometer.read", "payload": {}}))
             elif envelope["type"] in ("response", "error"):
                 self.read = envelope
             else:
                 answer = {"id": envelope["id"], "type": "response", "topic": envelope["topic"]}
                 answer.update(self.answers[envelope["topic"]])
-                await socket.send(self.write(answer))
+                await peer.send(self.write(answer))
 
 
 async def run(way, topic, broker):
@@ -163,6 +164,33 @@ def what_is_called_while_connections_are_cut_is_sent_once():
         check_manners(broker.connections[3])
         same("what it prints", out, ["answer: 1", "measured.celsius 21.5"])
         same("how often it asked", [e.get("topic") for e in broker.connections[3]].count("x"), 1)
+
+
+async def against_linnet(way):
+    """What the example prints when its server is `linnet serve`, in which it lists the clients."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    server = await asyncio.create_subprocess_exec(LINNET, "serve", "--listen", "127.0.0.1:%d" % port, "--log-level", "error",
+                                                  stderr=asyncio.subprocess.DEVNULL)
+    try:  # the example connects until it succeeds
+        example = await asyncio.create_subprocess_exec(EXAMPLE, way, "ws://127.0.0.1:%d/wsmq" % port,
+                                                       stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+        out, _ = await asyncio.wait_for(example.communicate(), PATIENCE)
+        same("the exit status", example.returncode, 0)
+        return sorted(out.decode().splitlines())
+    finally:
+        server.terminate()
+        await server.wait()
+
+
+@test
+def linnet_serve_is_such_a_broker():
+    for way in WAYS:
+        answer, heard = asyncio.run(against_linnet(way))
+        clients = json.loads(answer[len("answer: "):])["clients"]
+        same("who is there", [(c["name"], c["clientType"]) for c in clients], [("thermometer", "sensor")])
+        same("what it hears", heard, "measured.celsius 21.5")
 
 
 def main():

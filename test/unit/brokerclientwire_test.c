@@ -558,6 +558,110 @@ static void what_was_published_before_free_arrives(void **state)
     assert_int_equal(broker_double_count(r->server, "\"burst\""), 500);
 }
 
+/* What threads do to a client whose connection is cut all the time. */
+typedef struct storm {
+    ln_broker_client *client;
+    atomic_int accepted, ended, cancelled;
+    atomic_bool is_over;
+    pthread_mutex_t mutex; /* of the ticket */
+    ln_broker_client_ticket ticket;
+} storm;
+
+static void count_end(const ln_broker_client_reply *reply, void *user)
+{
+    storm *const s = user;
+    (void)reply;
+    atomic_fetch_add(&s->ended, 1);
+}
+
+static void *ask_and_cancel(void *arg)
+{
+    storm *const s = arg;
+    const ln_broker_client_order order = {
+        .topic = LN_SPAN("echo"), .on_reply = count_end, .user = s, .timeout_ms = 500};
+    uint64_t request;
+
+    for (int i = 0; !atomic_load(&s->is_over); i++) {
+        if (ln_broker_client_request(s->client, &order, &request) < 0) {
+            usleep(100);
+            continue;
+        }
+        atomic_fetch_add(&s->accepted, 1);
+        if (i % 2 == 0 && ln_broker_client_cancel(s->client, request) == 0)
+            atomic_fetch_add(&s->cancelled, 1);
+    }
+    return NULL;
+}
+
+static int hand_on(const ln_broker_client_call *call, void *user)
+{
+    storm *const s = user;
+    pthread_mutex_lock(&s->mutex);
+    s->ticket = call->ticket;
+    pthread_mutex_unlock(&s->mutex);
+    return LN_ERR_AGAIN;
+}
+
+static void hear_nothing(ln_broker_client *k, ln_span topic, ln_span payload, void *user)
+{
+    (void)k;
+    (void)topic;
+    (void)payload;
+    (void)user;
+}
+
+static void *come_and_go(void *arg)
+{
+    storm *const s = arg;
+    const ln_broker_client_order poke = {.topic = LN_SPAN("poke"), .timeout_ms = 500};
+    uint64_t subscription;
+
+    while (!atomic_load(&s->is_over)) {
+        if (ln_broker_client_subscribe(s->client, LN_SPAN("x"), hear_nothing, s, &subscription) ==
+            0)
+            while (ln_broker_client_unsubscribe(s->client, subscription) == LN_ERR_WOULD_EXCEED)
+                usleep(100);
+        (void)ln_broker_client_serve(s->client, LN_SPAN("poked"), hand_on, s);
+        (void)ln_broker_client_request(s->client, &poke, NULL);
+        pthread_mutex_lock(&s->mutex);
+        const ln_broker_client_ticket ticket = s->ticket;
+        pthread_mutex_unlock(&s->mutex);
+        if (ticket.client != NULL)
+            (void)ln_broker_client_result(&ticket, LN_SPAN("1"));
+        (void)ln_broker_client_publish(s->client, LN_SPAN("x"), LN_SPAN("1"));
+        usleep(50);
+    }
+    return NULL;
+}
+
+static void threads_and_losses_meet(void **state)
+{
+    rig *const r = *state;
+    storm s = {.client = NULL};
+    pthread_t threads[4];
+    const ln_broker_client_options o = {
+        .loop = &quiet_loop, .reconnect_base_ms = 2, .reconnect_max_ms = 5};
+    const ln_broker_client_order vanish = {.topic = LN_SPAN("vanish")};
+    ln_broker_client_stats stats;
+
+    pthread_mutex_init(&s.mutex, NULL);
+    assert_int_equal(ln_broker_client_new(NULL, broker_double_url(r->server), &o, &s.client), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, i < 2 ? ask_and_cancel : come_and_go, &s);
+    for (int i = 0; i < 40; i++) {
+        (void)ln_broker_client_request(s.client, &vanish, NULL);
+        usleep(15000);
+    }
+    atomic_store(&s.is_over, true);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    ln_broker_client_stats_get(s.client, &stats);
+    ln_broker_client_free(s.client);
+    pthread_mutex_destroy(&s.mutex);
+    assert_true(stats.opened_total > 1 && atomic_load(&s.cancelled) > 0);
+    assert_int_equal(atomic_load(&s.ended) + atomic_load(&s.cancelled), atomic_load(&s.accepted));
+}
+
 static void cancel_from_afar_is_as_good(void **state)
 {
     rig *const r = *state;
@@ -656,6 +760,7 @@ int main(void)
         CASE(blocking_calls_tell_how_they_ended),
         CASE(waiting_for_a_server_that_is_not_there_ends),
         CASE(what_was_published_before_free_arrives),
+        CASE(threads_and_losses_meet),
         CASE(cancel_from_afar_is_as_good),
         CASE(running_out_of_memory_leaves_nothing),
         CASE(a_thread_that_runs_out_of_memory_leaves_nothing),
