@@ -300,6 +300,53 @@ static void who_does_not_read_is_closed_at_its_third_loss(void **state)
     kit_stop(w);
 }
 
+/* Publishes until a client that does not read has lost `losses` in all; how many it has been sent. */
+static int lose(const kit_world *w, int reader, ln_span payload, uint64_t losses)
+{
+    ln_broker_stats stats;
+    int count = 0;
+
+    do {
+        assert_true(count++ < 2000);
+        assert_int_equal(ln_broker_publish(w->broker, LN_SPAN("t"), payload), 0);
+        assert_in_range(strlen(kit_hear_any(reader)), payload.size, payload.size + 100);
+        ln_broker_stats_get(w->broker, &stats);
+    } while (stats.dropped_total < losses);
+    assert_int_equal(stats.dropped_total, losses);
+    return count;
+}
+
+/* Upstream counted for the life of a connection. */
+static void losses_are_forgotten_when_a_client_has_caught_up(void **state)
+{
+    (void)state;
+    enum { PIECE = 60000 };
+    const ln_ws_options ws = {.queue_max_bytes = 1 << 17};
+    const ln_broker_options options = {.ws = &ws};
+    kit_world *const w = kit_start(1, &options, NULL);
+    const int slow = kit_enter(w), reader = kit_enter(w);
+    char *const bytes = malloc(PIECE);
+    const ln_span payload = {bytes, PIECE};
+    ln_broker_stats stats;
+
+    memset(bytes, '7', PIECE);
+    bytes[0] = bytes[PIECE - 1] = '"';
+    kit_subscribe(slow, "t");
+    kit_subscribe(reader, "t");
+    for (uint64_t losses = 2; losses <= 6; losses += 2) {
+        const int count = lose(w, reader, payload, losses);
+        for (int i = 0; i < count - 2; i++)
+            (void)kit_hear_any(slow);
+        kit_expect_silence(slow); /* nothing is left */
+    }
+    ln_broker_stats_get(w->broker, &stats);
+    assert_int_equal(stats.slow_closes_total, 0);
+    free(bytes);
+    raw_close(slow);
+    raw_close(reader);
+    kit_stop(w);
+}
+
 /* One message may be longer than the queue if that is empty; the system does not take so much. */
 static int on_fill(const ln_rpc_call *call, void *user)
 {
@@ -719,6 +766,7 @@ int main(void)
         KIT_ONE(what_a_client_says_of_itself_is_cut),
         cmocka_unit_test(a_list_has_a_longest_length),
         cmocka_unit_test(who_does_not_read_is_closed_at_its_third_loss),
+        cmocka_unit_test(losses_are_forgotten_when_a_client_has_caught_up),
         KIT_ONE(an_answer_that_does_not_fit_ends_the_connection),
         cmocka_unit_test(who_does_not_take_its_answers_is_not_read),
         KIT_ONE(what_waits_for_a_subscriber_is_bounded),
