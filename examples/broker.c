@@ -37,7 +37,7 @@ static void on_pong(const ln_rpc_reply *reply, void *user)
     fflush(stdout);
 }
 
-static bool ask(const ln_broker_client *client, void *user)
+static bool ask(const ln_broker_info *client, void *user)
 {
     char payload[100];
     const int n =
@@ -81,10 +81,10 @@ static int on_echo(const ln_rpc_call *call, void *user)
 
 static int on_where(const ln_rpc_call *call, void *user)
 {
-    ln_broker_client client;
+    ln_broker_info client;
     char url[6 * 2048 + 3], text[sizeof url + 16]; /* a URL is cut at 2048 bytes */
 
-    ln_broker_client_get(call->conn, &client);
+    ln_broker_info_get(call->conn, &client);
     ln_json_quote(client.url, url, sizeof url);
     const int n = snprintf(text, sizeof text, "{\"url\":%s}", url);
     return ln_rpc_result(&call->ticket, (ln_span){text, (size_t)n});
@@ -92,14 +92,14 @@ static int on_where(const ln_rpc_call *call, void *user)
 
 /* ---- clients come, go and publish ---- */
 
-static void on_registered(ln_conn *c, const ln_broker_client *client, void *user)
+static void on_registered(ln_conn *c, const ln_broker_info *client, void *user)
 {
     printf("%llx is %.*s\n", (unsigned long long)client->conn, (int)client->name.size,
            (const char *)client->name.data);
     fflush(stdout);
 }
 
-static void on_disconnect(ln_conn *c, const ln_broker_client *client, const ln_close_info *info,
+static void on_disconnect(ln_conn *c, const ln_broker_info *client, const ln_close_info *info,
                           void *user)
 {
     printf("%llx left with %u\n", (unsigned long long)client->conn, info->code);

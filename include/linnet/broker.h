@@ -43,7 +43,7 @@ enum ln_broker_code {
 };
 
 /* A client as others see it. Spans are borrowed until the function that was given it returns. */
-typedef struct ln_broker_client {
+typedef struct ln_broker_info {
     ln_conn_id conn;
     ln_span id; /* what others name it by: no other one has it while it is connected */
     ln_span
@@ -52,7 +52,7 @@ typedef struct ln_broker_client {
     ln_span type; /* "browser", ...; "unknown" until it says so */
     ln_span url;
     bool is_registered;
-} ln_broker_client;
+} ln_broker_info;
 
 enum ln_broker_act {
     LN_BROKER_SUBSCRIBE = 1,
@@ -77,8 +77,8 @@ typedef struct ln_broker_options {
     void (*on_request)(ln_request *request, void *user);
     void (*on_connect)(ln_conn *c, const ln_request *request, void *user);
     /* It has said who it is; again whenever it does so again. */
-    void (*on_registered)(ln_conn *c, const ln_broker_client *client, void *user);
-    void (*on_disconnect)(ln_conn *c, const ln_broker_client *client, const ln_close_info *info,
+    void (*on_registered)(ln_conn *c, const ln_broker_info *client, void *user);
+    void (*on_disconnect)(ln_conn *c, const ln_broker_info *client, const ln_close_info *info,
                           void *user);
     void *user;
     uint32_t request_ms; /* how long a client may take to answer; 0 = 10 s */
@@ -188,11 +188,11 @@ LN_API int ln_broker_find_session(ln_broker *broker, ln_span session_id, ln_conn
  * false; it may do anything. How many were visited; LN_ERR_NOMEM. Any thread.
  */
 LN_API int ln_broker_each(ln_broker *broker,
-                          bool (*visit)(const ln_broker_client *client, void *user), void *user);
+                          bool (*visit)(const ln_broker_info *client, void *user), void *user);
 
 /* A client of this dialect, on its loop; spans borrowed until the handler returns. LN_ERR_NOT_FOUND:
  * the connection is none. */
-LN_API int ln_broker_client_get(const ln_conn *c, ln_broker_client *client);
+LN_API int ln_broker_info_get(const ln_conn *c, ln_broker_info *client);
 
 /* Since the start. */
 typedef struct ln_broker_stats {

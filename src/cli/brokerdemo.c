@@ -13,7 +13,7 @@ static bool allow(const ln_broker_wish *wish, void *user)
     return true;
 }
 
-static void on_disconnect(ln_conn *c, const ln_broker_client *client, const ln_close_info *info,
+static void on_disconnect(ln_conn *c, const ln_broker_info *client, const ln_close_info *info,
                           void *user)
 {
     (void)client;

@@ -91,9 +91,9 @@ static int note_error(ln_reload *r, ln_conn_id conn, ln_span payload)
 
 static int note_page(ln_reload *r, const ln_conn *c, ln_span url, bool is_ready)
 {
-    ln_broker_client client;
+    ln_broker_info client;
 
-    int rc = ln_broker_client_get(c, &client);
+    int rc = ln_broker_info_get(c, &client);
     if (rc < 0)
         return rc;
     const ln_reloadbook_who who = {

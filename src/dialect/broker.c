@@ -173,7 +173,7 @@ static void on_close(ln_conn *c, const ln_close_info *info, void *user)
     ln_broker_stop_pings(p);
     ln_rpc_peer_fini(&p->rpc);
     if (b->options.on_disconnect != NULL) {
-        const ln_broker_client client = ln_broker_show(&p->entry);
+        const ln_broker_info client = ln_broker_show(&p->entry);
         b->options.on_disconnect(c, &client, info, b->options.user);
     }
     ln_places_clear(b->places, c);

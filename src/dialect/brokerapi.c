@@ -69,7 +69,7 @@ int ln_broker_cancel(const ln_rpc_ticket *ticket)
     return ln_rpc_cancel(ticket);
 }
 
-int ln_broker_client_get(const ln_conn *c, ln_broker_client *client)
+int ln_broker_info_get(const ln_conn *c, ln_broker_info *client)
 {
     const ln_broker_peer *const p = ln_broker_peer_of(c);
 

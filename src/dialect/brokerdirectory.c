@@ -240,15 +240,15 @@ int ln_broker_register(ln_broker_peer *p, const ln_broker_card *said)
 
 /* ---- looking ---- */
 
-ln_broker_client ln_broker_show(const ln_broker_entry *entry)
+ln_broker_info ln_broker_show(const ln_broker_entry *entry)
 {
-    return (ln_broker_client){.conn = entry->conn,
-                              .id = entry->id,
-                              .session_id = entry->session_id,
-                              .name = entry->name,
-                              .type = entry->type,
-                              .url = entry->url,
-                              .is_registered = entry->is_registered};
+    return (ln_broker_info){.conn = entry->conn,
+                            .id = entry->id,
+                            .session_id = entry->session_id,
+                            .name = entry->name,
+                            .type = entry->type,
+                            .url = entry->url,
+                            .is_registered = entry->is_registered};
 }
 
 static int find(ln_broker_directory *d, const ln_map *map, ln_span key, ln_conn_id *conn)
@@ -274,7 +274,7 @@ int ln_broker_find_session(ln_broker *b, ln_span session_id, ln_conn_id *conn)
 /* Everybody at one moment: the clients, and behind them their texts. */
 typedef struct snapshot {
     size_t count;
-    ln_broker_client clients[];
+    ln_broker_info clients[];
 } snapshot;
 
 static size_t texts_size(const ln_broker_entry *e)
@@ -297,7 +297,7 @@ static snapshot *take_snapshot(const ln_broker_directory *d)
     s->count = 0;
     cursor = 0;
     while ((e = ln_map_next(&d->ids, &cursor)) != NULL) {
-        ln_broker_client *const c = &s->clients[s->count++];
+        ln_broker_info *const c = &s->clients[s->count++];
         *c = ln_broker_show(e);
         c->id = place(&at, e->id);
         c->session_id = place(&at, e->session_id);
@@ -308,7 +308,7 @@ static snapshot *take_snapshot(const ln_broker_directory *d)
     return s;
 }
 
-int ln_broker_each(ln_broker *b, bool (*visit)(const ln_broker_client *client, void *user),
+int ln_broker_each(ln_broker *b, bool (*visit)(const ln_broker_info *client, void *user),
                    void *user)
 {
     ln_broker_directory *const d = &b->directory;

@@ -167,7 +167,7 @@ typedef struct ln_broker_card {
     ln_span url;
 } ln_broker_card;
 LN_NODISCARD int ln_broker_register(ln_broker_peer *p, const ln_broker_card *card);
-ln_broker_client ln_broker_show(const ln_broker_entry *entry);
+ln_broker_info ln_broker_show(const ln_broker_entry *entry);
 /* As far as it is whole characters and no longer than `max`. */
 ln_span ln_broker_cut(ln_span text, size_t max);
 /*

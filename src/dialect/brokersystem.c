@@ -91,7 +91,7 @@ static void tell_registered(ln_broker_peer *p)
 
     if (o->on_registered == NULL)
         return;
-    const ln_broker_client client = ln_broker_show(&p->entry);
+    const ln_broker_info client = ln_broker_show(&p->entry);
     o->on_registered(p->rpc.conn, &client, o->user);
 }
 

@@ -201,7 +201,7 @@ static void a_clients_id_has_a_longest_length(void **state)
     raw_close(d);
 }
 
-static bool check_sizes(const ln_broker_client *client, void *user)
+static bool check_sizes(const ln_broker_info *client, void *user)
 {
     (void)user;
     assert_int_equal(client->name.size, LN_BROKER_NAME_MAX_BYTES - 1); /* whole characters */
@@ -723,7 +723,7 @@ static void *use_everything(void *arg)
     return NULL;
 }
 
-static bool pass(const ln_broker_client *client, void *user)
+static bool pass(const ln_broker_info *client, void *user)
 {
     (void)user;
     return client->id.size > 0;

@@ -236,7 +236,7 @@ static inline void kit_on_connect(ln_conn *c, const ln_request *request, void *u
     atomic_fetch_add(&w->connects, 1);
 }
 
-static inline void kit_on_registered(ln_conn *c, const ln_broker_client *client, void *user)
+static inline void kit_on_registered(ln_conn *c, const ln_broker_info *client, void *user)
 {
     kit_world *const w = user;
     assert_true(client->is_registered && client->conn == ln_conn_get_id(c));
@@ -248,7 +248,7 @@ static inline void kit_on_registered(ln_conn *c, const ln_broker_client *client,
     atomic_fetch_add(&w->registrations, 1);
 }
 
-static inline void kit_on_disconnect(ln_conn *c, const ln_broker_client *client,
+static inline void kit_on_disconnect(ln_conn *c, const ln_broker_info *client,
                                      const ln_close_info *info, void *user)
 {
     kit_world *const w = user;

@@ -312,7 +312,7 @@ static void a_taken_id_is_replaced(void **state)
     raw_close(second);
 }
 
-static bool count_one(const ln_broker_client *client, void *user)
+static bool count_one(const ln_broker_info *client, void *user)
 {
     assert_true(client->id.size > 0 && client->conn != 0);
     ++*(int *)user;
