@@ -25,7 +25,7 @@ static int admit(ln_broker *b, ln_conn *c, const ln_request *request)
         ln_free(b->alloc, p);
         return rc;
     }
-    rc = ln_topics_speak(c, ln_broker_send_publication);
+    rc = ln_topics_speak(c, ln_broker_send_flat);
     if (rc == 0)
         rc = ln_places_set(b->places, c, p);
     if (rc < 0) {
@@ -90,6 +90,15 @@ static void take_malformed(ln_broker_peer *p)
         (void)ln_conn_close(p->rpc.conn, 1007, LN_SPAN("failed to unmarshal JSON"));
 }
 
+/* It is of this generation from now on. */
+static void settle(ln_broker_peer *p, ln_envelope_style style)
+{
+    p->style = style;
+    if (style == LN_ENVELOPE_HEADED)
+        (void)ln_topics_speak(p->rpc.conn,
+                              ln_broker_send_headed); /* needs no memory: it speaks already */
+}
+
 /* Who does not take its answers is not read either: see on_drain(). */
 static void hold(ln_broker_peer *p)
 {
@@ -118,7 +127,7 @@ static void on_message(ln_conn *c, const ln_message *message, void *user)
         return;
     }
     if (p->style == 0 && (e.style == LN_ENVELOPE_HEADED || e.type != LN_ENVELOPE_UNKNOWN))
-        p->style = e.style;
+        settle(p, e.style);
     if (e.style != p->style) {
         ln_broker_count(&b->counts.ignored);
         return;

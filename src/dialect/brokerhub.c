@@ -143,20 +143,28 @@ static void drop(ln_broker_peer *p)
         ln_broker_count(&b->counts.slow_closes);
 }
 
-int ln_broker_send_publication(ln_conn *c, ln_msg *m)
+/* Who takes everything is not looked at: its own memory may be far away. */
+LN_INLINE int send_frame(ln_conn *c, ln_block *frame)
 {
-    ln_loop *const loop = ln_conn_home(c)->loop;
+    const int rc = frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block(c, frame);
 
+    if (LN_UNLIKELY(rc < 0 && rc != LN_ERR_CLOSED))
+        drop(ln_broker_peer_of(c));
+    return rc;
+}
+
+int ln_broker_send_flat(ln_conn *c, ln_msg *m)
+{
     if (!ln_ws_is_open(&c->ws))
         return LN_ERR_CLOSED;
-    ln_broker_peer *const p = ln_broker_peer_of(c);
-    ln_block *const frame = p->style == LN_ENVELOPE_HEADED
-                                ? ln_msg_form(m, LN_FORM_BROKER_HEADED, make_headed, loop)
-                                : ln_msg_form(m, LN_FORM_BROKER, make_flat, loop);
-    const int rc = frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block(c, frame);
-    if (LN_UNLIKELY(rc < 0 && rc != LN_ERR_CLOSED))
-        drop(p);
-    return rc;
+    return send_frame(c, ln_msg_form(m, LN_FORM_BROKER, make_flat, ln_conn_home(c)->loop));
+}
+
+int ln_broker_send_headed(ln_conn *c, ln_msg *m)
+{
+    if (!ln_ws_is_open(&c->ws))
+        return LN_ERR_CLOSED;
+    return send_frame(c, ln_msg_form(m, LN_FORM_BROKER_HEADED, make_headed, ln_conn_home(c)->loop));
 }
 
 /* ---- what clients send ---- */

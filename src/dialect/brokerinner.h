@@ -141,7 +141,9 @@ void ln_broker_complain(ln_broker_peer *p, const ln_envelope *about, int code, l
 /* brokerhub.c */
 void ln_broker_take_subscription(ln_broker_peer *p, const ln_envelope *e);
 void ln_broker_take_publication(ln_broker_peer *p, const ln_envelope *e);
-ln_topics_send ln_broker_send_publication;
+/* How a client is told of publications, by its generation. */
+ln_topics_send ln_broker_send_flat;
+ln_topics_send ln_broker_send_headed;
 /* May be published to by whoever uses this dialect. */
 bool ln_broker_is_open_topic(ln_span topic);
 /* `topic` and `payload` as they stand in JSON, and the name meant. One reference; NULL when out of
