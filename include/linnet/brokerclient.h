@@ -64,7 +64,7 @@ typedef struct ln_broker_client_options {
     size_t header_count;
     const char *origin;
     const ln_tls_options *tls;
-    ln_ws_options ws; /* message_max_bytes: 0 = 2 MiB */
+    ln_ws_options ws; /* message_max_bytes: 0 = 2 MiB; overflow does not count */
     /*
      * Asked before each attempt to connect, the first one from inside ln_broker_client_new(): what
      * goes behind "Authorization: Bearer ". Borrowed until asked again; NULL = none this time.

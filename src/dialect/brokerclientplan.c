@@ -104,6 +104,7 @@ int ln_broker_client_make_plan(ln_broker_client *k, const char *url,
 
     p->style = o->wire == LN_BROKER_CLIENT_HEADED ? LN_ENVELOPE_HEADED : LN_ENVELOPE_FLAT;
     p->ws = o->ws;
+    p->ws.overflow = LN_OVERFLOW_REFUSE; /* what does not fit waits here, where it is counted */
     if (p->ws.message_max_bytes == 0)
         p->ws.message_max_bytes = MESSAGE_MAX_BYTES;
     p->tls = o->tls;

@@ -289,11 +289,7 @@ static int enqueue(ln_broker_client *k, ln_broker_client_item *it, bool is_here)
         return 0;
     if (!has_room(k, size))
         return LN_ERR_WOULD_EXCEED;
-    if (it->kind ==
-        LN_BROKER_CLIENT_CALL) { /* its answer is accepted: another one comes too late */
-        drop_name(k, it);
-        ln_list_remove(&it->link);
-    }
+    ln_list_remove(&it->link); /* an answer's request is due no more */
     it->is_queued = true;
     k->queue_count++;
     k->queue_bytes += size;

@@ -270,6 +270,25 @@ static void it_returns_when_the_server_does(void **state)
     wait_for(r, "\"kept\"", 1);
 }
 
+static void publish_two(void *arg)
+{
+    rig *const r = arg;
+    assert_int_equal(ln_broker_client_publish(r->client, LN_SPAN("x"), LN_SPAN("2")), 0);
+}
+
+static void what_is_called_between_turns_keeps_its_place(void **state)
+{
+    rig *const r = *state;
+
+    open_up(r);
+    assert_int_equal(ln_broker_client_subscribe(r->client, LN_SPAN("x"), on_heard, r, NULL), 0);
+    /* the timer is the first that the next turn looks at */
+    assert_int_equal(ln_loop_after(r->loop, 0, publish_two, r, NULL), 0);
+    assert_int_equal(ln_broker_client_publish(r->client, LN_SPAN("x"), LN_SPAN("1")), 0);
+    turn_until(r, &r->heard, 2);
+    assert_string_equal(r->text, "2");
+}
+
 static const char *give_token(ln_broker_client *k, void *user)
 {
     static char token[16];
@@ -749,6 +768,7 @@ int main(void)
         CASE(another_thread_may_answer),
         CASE(a_lost_connection_fails_requests_and_comes_back),
         CASE(it_returns_when_the_server_does),
+        CASE(what_is_called_between_turns_keeps_its_place),
         CASE(each_attempt_asks_for_a_token_and_names_the_client),
         CASE(a_query_of_the_url_stays),
         CASE(wrong_urls_and_headers_are_errors),
