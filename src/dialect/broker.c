@@ -248,6 +248,7 @@ static int read_options(ln_broker *b, const ln_broker_options *o, ln_ws_options 
                           &b->pong_ms);
     ws->ping_interval_ms = LN_OFF; /* the dialect's pings are its own */
     ws->pong_wait_ms = 0;
+    ws->trust_text = true; /* what it sends is made of JSON and words that were checked */
     return rc;
 }
 
