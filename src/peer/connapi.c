@@ -294,6 +294,7 @@ void ln_conn_resume(ln_conn *c)
         return;
     c->flags &= (uint8_t)~LN_CONN_PAUSED;
     ln_ws_touch(&c->ws, c->stream.sock.loop->now_ms);
-    ln_stream_resume(&c->stream);
+    if (!ln_conn_has_stash(c))
+        ln_stream_resume(&c->stream);
     ln_conn_touch(c); /* what was kept back is handled at the end of the turn */
 }

@@ -336,13 +336,10 @@ static void deliver(ln_conn *c)
         handle(c, &event);
 }
 
-static bool has_stash(const ln_conn *c)
-{
-    return c->more != NULL && c->more->stash.size > 0;
-}
-
-/* Keeps what a paused connection has received: never more than one receive buffer, since the socket
- * is paused too. */
+/*
+ * Keeps what a paused connection has received: no more than what had come when it was paused, since
+ * the stream is paused too, and stays so until this has been fed.
+ */
 static void stash(ln_conn *c, const uint8_t *bytes, size_t n)
 {
     ln_conn_more *const more = ln_conn_need_more(c);
@@ -372,38 +369,55 @@ static size_t feed_short(ln_conn *c, uint8_t *bytes, size_t n, uint64_t now_ms)
     }
 }
 
-LN_HOT void ln_conn_feed(ln_conn *c, uint8_t *bytes, size_t n)
+/* Until the connection is paused, or over. Bytes used. */
+LN_INLINE size_t feed(ln_conn *c, uint8_t *bytes, size_t n)
 {
     const uint64_t now_ms = c->stream.sock.loop->now_ms;
+    size_t used = 0;
 
-    while (n > 0 && c->phase == LN_CONN_OPEN) {
-        /* new bytes wait behind old ones */
-        if (LN_UNLIKELY((c->flags & LN_CONN_PAUSED) || has_stash(c))) {
-            stash(c, bytes, n);
-            return;
-        }
-        const size_t took = feed_short(c, bytes, n, now_ms);
-        bytes += took;
-        n -= took;
-        if (LN_LIKELY(n == 0) || LN_UNLIKELY(c->flags & LN_CONN_PAUSED))
-            continue;
-        const size_t used = ln_ws_feed(&c->ws, bytes, n, now_ms);
-        bytes += used;
-        n -= used;
+    while (used < n && c->phase == LN_CONN_OPEN && !(c->flags & LN_CONN_PAUSED)) {
+        used += feed_short(c, bytes + used, n - used, now_ms);
+        if (LN_LIKELY(used == n) || LN_UNLIKELY(c->flags & LN_CONN_PAUSED))
+            break;
+        used += ln_ws_feed(&c->ws, bytes + used, n - used, now_ms);
         deliver(c);
     }
+    return used;
 }
 
-/* Resumed: what was kept back comes first. */
+LN_HOT void ln_conn_feed(ln_conn *c, uint8_t *bytes, size_t n)
+{
+    /* new bytes wait behind old ones */
+    const size_t used = LN_UNLIKELY(ln_conn_has_stash(c)) ? 0 : feed(c, bytes, n);
+
+    if (LN_UNLIKELY(used < n) && c->phase == LN_CONN_OPEN)
+        stash(c, bytes + used, n - used);
+}
+
+/* Resumed: what was kept back comes first, and then the stream. What is still too much stays where
+ * it is: copied at each message it would cost the square of its length. */
 static void unstash(ln_conn *c)
 {
-    ln_buf kept = c->more->stash;
+    ln_conn_more *const more = c->more;
+    ln_buf kept = more->stash;
+    size_t at = more->stash_at;
 
-    ln_buf_init(&c->more->stash, kept.alloc);
-    ln_conn_feed(c, kept.data, kept.size);
+    ln_buf_init(&more->stash, kept.alloc);
+    more->stash_at = 0;
+    at += feed(c, kept.data + at, kept.size - at);
+    if (at < kept.size && c->phase == LN_CONN_OPEN) {
+        LN_ASSERT(more->stash.size == 0); /* nothing is received meanwhile */
+        more->stash = kept;
+        more->stash_at = at;
+        return;
+    }
     ln_buf_fini(&kept);
-    if (c->phase == LN_CONN_OPEN && (c->flags & LN_CONN_PEER_ENDED) && c->more->stash.size == 0)
+    if (c->phase != LN_CONN_OPEN)
+        return;
+    if (c->flags & LN_CONN_PEER_ENDED)
         ln_ws_eof(&c->ws);
+    else if (!(c->flags & LN_CONN_PAUSED))
+        ln_stream_resume(&c->stream);
 }
 
 /* ---- everything else ---- */
@@ -415,7 +429,7 @@ void ln_conn_settle(ln_conn *c)
         return;
     }
     if (c->phase == LN_CONN_OPEN) {
-        if (LN_UNLIKELY(has_stash(c) && !(c->flags & LN_CONN_PAUSED)))
+        if (LN_UNLIKELY(ln_conn_has_stash(c) && !(c->flags & LN_CONN_PAUSED)))
             unstash(c);
         deliver(c);
     }
@@ -518,7 +532,7 @@ static void on_stream_end(ln_stream *s, int err)
     if (c->phase == LN_CONN_OPEN) {
         if (err < 0 && c->error == 0)
             c->error = (int8_t)err;
-        if (!has_stash(c) || err < 0)
+        if (!ln_conn_has_stash(c) || err < 0)
             ln_ws_eof(&c->ws);
     }
     ln_conn_settle(c);
@@ -538,7 +552,7 @@ static uint8_t *on_stream_lend(ln_stream *s, size_t *n)
 {
     ln_conn *const c = ln_conn_of_stream(s);
 
-    if (LN_LIKELY(c->ws.message == NULL) || c->phase != LN_CONN_OPEN || has_stash(c))
+    if (LN_LIKELY(c->ws.message == NULL) || c->phase != LN_CONN_OPEN || ln_conn_has_stash(c))
         return NULL;
     return ln_ws_lend(&c->ws, n);
 }

@@ -72,7 +72,8 @@ struct ln_conn {
 /* What few connections have; made on first need. */
 struct ln_conn_more {
     ln_span subprotocol; /* in the endpoint's memory */
-    ln_buf stash;        /* received while paused, not yet fed */
+    ln_buf stash;        /* received and not yet fed, from stash_at on: while it is paused */
+    size_t stash_at;
     struct ln_meta *meta;
     struct ln_sendq *waiting;   /* messages one by one, where that is needed */
     ln_queue_options queue;     /* ln_conn_set_queue() */
@@ -130,6 +131,12 @@ void ln_conn_shed(ln_conn *c);
 /* Ends without a goodbye, from any phase; on_close, if owed, comes at the end of the turn and
  * reports `error`. */
 void ln_conn_drop(ln_conn *c, int error);
+
+/* Received bytes wait to be fed; until they have been, the stream is not resumed. */
+LN_INLINE bool ln_conn_has_stash(const ln_conn *c)
+{
+    return c->more != NULL && c->more->stash.size > 0;
+}
 
 /* WebSocket bytes, writable: feed, handle, keep what a paused connection cannot take. */
 void ln_conn_feed(ln_conn *c, uint8_t *bytes, size_t n);
