@@ -721,6 +721,51 @@ def publishing_and_presence_need_permission():
 # ------------------------------------------------------------------------------------------------ tokens
 
 
+@test
+def the_broker_is_no_way_round_the_doors():
+    """A room is a topic, and /wsmq asks nobody who he is."""
+    def broker(s):
+        return connect("ws://127.0.0.1:%d/wsmq" % s.port)
+
+    async def may(ws, act, topic):
+        await ws.send(json.dumps({"id": "x", "type": act + "_request", "topic": topic}))
+        return json.loads(await soon(ws.recv()))["type"] == "subscription_ack"
+
+    async def subscribes(s, **wanted):
+        async with broker(s) as ws:
+            for topic, yes in wanted["topics"].items():
+                same("may it subscribe to %s" % topic, await may(ws, "subscribe", topic), yes)
+
+    async def published(s, room, query, reaches, **more):
+        async with connect(s.url("?room=" + room + query), **more) as member, broker(s) as ws:
+            await ws.send(json.dumps({"id": "x", "type": "publish", "topic": room, "payload": "from outside"}))
+            await may(ws, "subscribe", "no/room")  # it has been looked at
+            if reaches:
+                same("what comes from there", await soon(member.recv()), '"from outside"')
+            else:
+                await silent(member)
+
+    path("door-passwords", "locked.a:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
+    path("door-rules", "deny all secret.> anonymous\nallow subscribe read.* anyone\nallow all open.> anyone\nallow all secret.> anyone\n")
+    with Server() as s:
+        run_async(subscribes(s, topics={"a": True, ">": True}))
+        run_async(published(s, "a", "", True))
+    with Server("--room-passwords", path("door-passwords")) as s:
+        run_async(subscribes(s, topics={"locked.a": False, "locked.*": False, ">": False, "locked.b": True, "*": True, "no/room": True}))
+        run_async(published(s, "locked.a", "&room_password=" + PASSWORD.replace(" ", "+"), False))
+        run_async(published(s, "locked.b", "", True))
+    with with_tokens("--rules", path("door-rules")) as s:
+        run_async(subscribes(s, topics={"secret.a": False, "secret.>": False, ">": False, "other": False, "open.>": True, "read.a": True}))
+        run_async(published(s, "secret.a", "", False, **bearer(token())))
+        run_async(published(s, "read.a", "", False, **bearer(token())))
+        run_async(published(s, "open.a", "", True))
+    with strict() as s:
+        run_async(subscribes(s, topics={"a": False, ">": False, "no/room": True}))
+        run_async(published(s, "a", "", False, **bearer(token())))
+    with with_tokens("--token-required", "--watch", folder.name) as s:
+        run_async(subscribes(s, topics={"a": False, "system:hot_reload": True}))
+
+
 def raw_token(header, claims, secret=SECRET):
     parts = [base64.urlsafe_b64encode((p if isinstance(p, str) else json.dumps(p)).encode()).rstrip(b"=") for p in (header, claims)]
     mac = hmac.new(secret.encode(), b".".join(parts), hashlib.sha256).digest()
