@@ -905,6 +905,14 @@ def or_is_closed_where_that_is_wanted():
 
 
 @test
+def every_rate_that_is_taken_can_be_kept():
+    for option in ("--rate-bytes", "--address-rate-bytes", "--user-rate-bytes"):
+        with Server(option, "1024000000") as s:
+            same("a client", handshake(s), ENTERED)
+        true("a higher one is a mistake", option in linnet("serve", "--listen", "127.0.0.1:0", option, "1GiB", code=2))
+
+
+@test
 def rates_of_bytes_users_and_addresses():
     with with_tokens("--rate-bytes", "64KiB", "--workers", "1") as s, Raw(s) as c:
         begin = time.monotonic()
@@ -1055,16 +1063,19 @@ def keys_rules_and_passwords_are_read_again():
         run_async(live(s))
         s.log = ""
         for file, text in (("changing-secret", "short\n"), ("changing-rules", "allow everything\n"), ("changing-rules", ""),
-                           ("changing-passwords", "locked:nonsense\n"), ("changing-passwords", "nonsense\n")):
+                           ("changing-passwords", "locked:nonsense\n"), ("changing-passwords", "nonsense\n"),
+                           ("changing-passwords", ""), ("changing-passwords", "# none\n\n"),
+                           ("changing-passwords", "x:%s\rlocked:%s\n" % (2 * (pbkdf2(PASSWORD, 10000, 32),)))):
             with open(path(file)) as old:
                 before = old.read()
             path(file, text)
             s.log = ""
             s.process.send_signal(signal.SIGHUP)
-            s.said(r"stay as they were: \S*(changing|tokens)")
+            s.said(r"stay as they were: (\S*(changing|tokens)|invalid)")
             path(file, before)
             same("the old key", handshake(s, "?room=b", Authorization="Bearer " + token()), ENTERED)
             same("the old rules", handshake(s, "?room=a", Authorization="Bearer " + token()), FORBIDDEN)
+            same("the old password", handshake(s, "?room=locked"), BAD_PASSWORD)
         path("changing-secret", new_secret + "\n")
         path("changing-rules", "allow all > anyone\n")
         path("changing-passwords", "c:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
