@@ -540,6 +540,64 @@ static void a_policy_is_exchanged_whole_or_not_at_all(void **state)
     close_world(w);
 }
 
+/* Of no password, and it takes a second to find out. */
+static const char slow[] =
+    "2000000$AAECAwQFBgcICQoLDA0ODw==$s1qOkFay1DbcR0sablkjBgtOqf1IcoQVkkK1uzR9LdU=";
+
+static int ask(const world *w, const char *target)
+{
+    char text[512];
+    const int fd = raw_connect(w->port);
+    const int n = snprintf(text, sizeof text,
+                           "GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                           "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                           "X-WebSocket-Room-Password: secret\r\n"
+                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                           target);
+    assert_int_equal(send(fd, text, (size_t)n, MSG_NOSIGNAL), n);
+    return fd;
+}
+
+/* One password at a time is worked out: the second one waits behind the first. */
+static void who_is_forbidden_while_the_password_is_looked_at_was_never_in(void **state)
+{
+    const ln_rooms_password locks[] = {{"slow", slow}, {"r", hash}};
+    ln_rules_error error;
+    ln_rooms_stats stats;
+    ln_rules *rules;
+    (void)state;
+    world *const w =
+        open_world(1, &(ln_rooms_options){.mode = LN_ROOMS_STRICT,
+                                          .tokens = LN_ROOMS_TOKENS_OPTIONAL,
+                                          .policy = {.passwords = locks, .password_count = 2},
+                                          .on_join = on_join,
+                                          .on_leave = on_leave});
+
+    const int first = ask(w, "/rooms?room=slow");
+    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 1; i++)
+        rest_ms(1);
+    const int second = ask(w, "/rooms?room=r");
+    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 2; i++)
+        rest_ms(1);
+    assert_int_equal(ln_rules_new(NULL, LN_SPAN("deny all r anyone"), &rules, &error), 0);
+    assert_int_equal(
+        ln_rooms_set_policy(
+            w->rooms, &(ln_rooms_policy){.rules = rules, .passwords = locks, .password_count = 2}),
+        0);
+    ln_rules_unref(rules);
+    assert_non_null(strstr(raw_read_until(first, "\r\n\r\n"), " 403 "));
+    assert_non_null(strstr(raw_read_until(second, "\r\n\r\n"), " 101 "));
+    assert_closed(second, 1008, "not permitted to be here");
+    raw_close(first);
+    raw_close(second);
+    wait_for_members(w, LN_SPAN(""), 0);
+    ln_rooms_stats_get(w->rooms, &stats);
+    assert_int_equal(stats.joined_total, 0);
+    assert_int_equal(atomic_load(&w->joined), 0);
+    assert_int_equal(atomic_load(&w->left), 0);
+    close_world(w);
+}
+
 /* ---- rates ---- */
 
 static void a_burst_is_what_was_asked_for(void **state)
@@ -604,6 +662,7 @@ int main(void)
         cmocka_unit_test(a_password_is_set_exchanged_and_removed),
         cmocka_unit_test(passwords_are_bounded_in_number),
         cmocka_unit_test(a_policy_is_exchanged_whole_or_not_at_all),
+        cmocka_unit_test(who_is_forbidden_while_the_password_is_looked_at_was_never_in),
         cmocka_unit_test(a_burst_is_what_was_asked_for),
         cmocka_unit_test(a_message_that_waits_is_forgotten_with_its_sender),
     };
