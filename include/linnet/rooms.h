@@ -71,7 +71,7 @@ enum ln_rooms_text {
 
 /* What happens to a client that sends more than it may. */
 enum ln_rooms_excess {
-    LN_ROOMS_PAUSE = 0, /* it is not read until it may again; nothing is lost */
+    LN_ROOMS_PAUSE = 0, /* not read until it may again; lost is what still waits when it goes */
     LN_ROOMS_CLOSE = 1  /* closed with 1008 "rate limit exceeded" */
 };
 
@@ -233,6 +233,7 @@ typedef struct ln_rooms_stats {
     uint64_t queued_total;
     uint64_t dropped_total;
     uint64_t closed_total;
+    uint64_t abandoned_total; /* messages that waited for a rate when their sender went */
 } ln_rooms_stats;
 
 /* Fills *stats. Any thread; the numbers are a moment's, not a transaction's. */

@@ -598,6 +598,69 @@ static void who_is_forbidden_while_the_password_is_looked_at_was_never_in(void *
     close_world(w);
 }
 
+/* ---- presence ---- */
+
+static void obey(world *w, const char *text)
+{
+    ln_rules_error error;
+    ln_rules *rules;
+
+    assert_int_equal(ln_rules_new(NULL, ln_text(text), &rules, &error), 0);
+    assert_int_equal(ln_rooms_set_policy(w->rooms, &(ln_rooms_policy){.rules = rules}), 0);
+    ln_rules_unref(rules);
+    publish(w, LN_SPAN("elsewhere"), "by now all have been judged");
+}
+
+/* Until not even one byte more fits the queue of who does not read. */
+static void fill(world *w)
+{
+    static char text[32 << 10];
+
+    memset(text, 'x', sizeof text);
+    for (size_t size = sizeof text - 1; size > 0; size /= 2) {
+        text[size] = '\0';
+        do
+            publish(w, LN_SPAN("r"), text);
+        while (w->result.dropped == 0);
+    }
+}
+
+/* It may be told of presence again, but there is no room to begin; then it may not any more. */
+static void who_could_not_be_told_is_not_told_later_against_the_rules(void **state)
+{
+    static const char all[] = "allow all > anyone";
+    static const char secret[] = "deny presence r anyone\nallow all > anyone";
+    const ln_rooms_queue queue = {"r",
+                                  {.overflow = LN_OVERFLOW_DROP_NEWEST, .max_bytes = 64 << 10}};
+    (void)state;
+    world *const w =
+        open_world(1, &(ln_rooms_options){.presence = true, .queues = &queue, .queue_count = 1});
+    const int deaf = enter(w, "/rooms?room=r&presence=1");
+
+    wait_for_joins(w, 1);
+    obey(w, secret);
+    fill(w);
+    obey(w, all);
+    obey(w, secret);
+    raw_frame f;
+    do { /* it reads again, until something new comes through */
+        publish(w, LN_SPAN("r"), "mark");
+        f = raw_read_frame(deaf);
+    } while (strcmp((const char *)f.payload, "mark") != 0);
+    obey(w, secret);
+    const int other = enter(w, "/rooms?room=r");
+    wait_for_joins(w, 2);
+    rest_ms(3 * LN_ROOMS_PRESENCE_MS);
+    publish(w, LN_SPAN("r"), "end");
+    do {
+        f = raw_read_frame(deaf);
+        assert_null(strstr((const char *)f.payload, "presence"));
+    } while (strcmp((const char *)f.payload, "end") != 0);
+    raw_close(deaf);
+    raw_close(other);
+    close_world(w);
+}
+
 /* ---- rates ---- */
 
 static void a_burst_is_what_was_asked_for(void **state)
@@ -644,6 +707,8 @@ static void a_message_that_waits_is_forgotten_with_its_sender(void **state)
         raw_close(fds[i]);
     }
     wait_for_members(w, LN_SPAN(""), 0);
+    ln_rooms_stats_get(w->rooms, &stats); /* the first one of each had not to wait */
+    assert_true(stats.messages_total + stats.abandoned_total >= 20 + stats.paused_total);
     close_world(w);
 }
 
@@ -663,6 +728,7 @@ int main(void)
         cmocka_unit_test(passwords_are_bounded_in_number),
         cmocka_unit_test(a_policy_is_exchanged_whole_or_not_at_all),
         cmocka_unit_test(who_is_forbidden_while_the_password_is_looked_at_was_never_in),
+        cmocka_unit_test(who_could_not_be_told_is_not_told_later_against_the_rules),
         cmocka_unit_test(a_burst_is_what_was_asked_for),
         cmocka_unit_test(a_message_that_waits_is_forgotten_with_its_sender),
     };
