@@ -63,7 +63,8 @@ LN_API int ln_request_add_header(ln_request *request, const char *name, ln_span 
 
 /*
  * Answers: `status`, Content-Type `type` (NULL = none), and the whole body, which is copied.
- * On an upgrade this is a refusal. LN_ERR_STATE when it has been answered; LN_ERR_NOMEM.
+ * On an upgrade this is a refusal, which stands also with LN_ERR_NOMEM. LN_ERR_STATE when it has
+ * been answered.
  */
 LN_API int ln_request_reply(ln_request *request, unsigned status, const char *type, ln_span body);
 

@@ -71,7 +71,7 @@ enum ln_rooms_text {
 
 /* What happens to a client that sends more than it may. */
 enum ln_rooms_excess {
-    LN_ROOMS_PAUSE = 0, /* it is not read until it may again; nothing is lost */
+    LN_ROOMS_PAUSE = 0, /* not read until it may again; lost is what still waits when it goes */
     LN_ROOMS_CLOSE = 1  /* closed with 1008 "rate limit exceeded" */
 };
 
@@ -166,6 +166,16 @@ LN_API int ln_rooms_set_policy(ln_rooms *rooms, const ln_rooms_policy *policy);
  * LN_ERR_LIMIT, LN_ERR_NOMEM. */
 LN_API int ln_rooms_set_password(ln_rooms *rooms, ln_span room, const char *hash);
 
+/*
+ * May who comes by another dialect do this to the room `name`, or to all that a filter
+ * (linnet/topic.h) matches? Rooms are topics, so whoever lets clients subscribe and publish beside
+ * them (ln_broker_options.allow) has to ask. `identity` NULL = anonymous. No: a token is required
+ * and there is none, the rules deny it, or one of these rooms has a password. Yes: the name can be
+ * no room's. On a worker's loop.
+ */
+LN_API bool ln_rooms_may(ln_rooms *rooms, const ln_identity *identity, ln_verb_bit verb,
+                         ln_span name);
+
 /* Whom the token of a client of this dialect names; NULL = anonymous. Borrowed until the handler
  * returns. On its loop. */
 LN_API const ln_identity *ln_rooms_identity(const ln_conn *c);
@@ -223,6 +233,7 @@ typedef struct ln_rooms_stats {
     uint64_t queued_total;
     uint64_t dropped_total;
     uint64_t closed_total;
+    uint64_t abandoned_total; /* messages that waited for a rate when their sender went */
 } ln_rooms_stats;
 
 /* Fills *stats. Any thread; the numbers are a moment's, not a transaction's. */

@@ -6,11 +6,25 @@
 #include <time.h>
 
 #include "base/text.h"
+#include "routes.h"
 
+/* Nobody gets round the doors of the rooms here, where all are anonymous. */
 static bool allow(const ln_broker_wish *wish, void *user)
 {
-    ln_reload_on_wish(user, wish);
-    return true;
+    ln_rooms *const rooms = ln_rooms_find(ln_conn_server(wish->conn), LN_ROUTES_ROOMS);
+
+    if (ln_reload_on_wish(user, wish))
+        return true;
+    switch (wish->act) {
+    case LN_BROKER_SUBSCRIBE:
+        return ln_rooms_may(rooms, NULL, LN_VERB_SUBSCRIBE, wish->topic);
+    case LN_BROKER_PUBLISH:
+        return ln_rooms_may(rooms, NULL, LN_VERB_PUBLISH, wish->topic);
+    case LN_BROKER_LIST:
+    case LN_BROKER_PROXY:
+        return true;
+    }
+    return false;
 }
 
 static void on_disconnect(ln_conn *c, const ln_broker_info *client, const ln_close_info *info,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * brokerdemo - the broker that `linnet serve` has at /wsmq (linnet/broker.h). Any client may call any
- * other one through system:proxy, and these answer:
+ * other one through system:proxy, topics that are rooms are as closed as these are to who has no
+ * token and no password, and these answer:
  *
  *   example.echo          the payload
  *   system:get_time       {"currentTime":RFC 3339}

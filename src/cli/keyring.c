@@ -88,7 +88,10 @@ static char *take_line(char **at)
     *at = end == NULL ? NULL : end + 1;
     if (end != NULL)
         *end = '\0';
-    const ln_span trimmed = ln_text_trim((ln_span){line, strcspn(line, "\r")});
+    size_t size = strlen(line);
+    if (size > 0 && line[size - 1] == '\r') /* another one is a mistake, and no end of the line */
+        size--;
+    const ln_span trimmed = ln_text_trim((ln_span){line, size});
     line += (const char *)trimmed.data - line;
     line[trimmed.size] = '\0';
     return line;
@@ -109,6 +112,8 @@ static int read_lines(ln_keyring *k, const char *file, char *why)
             return fail(why, LN_ERR_INVALID, file, number, mistake);
         k->policy.password_count++;
     }
+    if (k->policy.password_count == 0) /* cut short: no reason to open all rooms */
+        return fail(why, LN_ERR_INVALID, file, 0, "there is no password in it");
     return 0;
 }
 

@@ -128,16 +128,20 @@ static void on_error_published(ln_broker *broker, const ln_broker_publication *p
     (void)note_error(user, publication->publisher, publication->payload); /* of nobody: no page's */
 }
 
-void ln_reload_on_wish(ln_reload *r, const ln_broker_wish *wish)
+bool ln_reload_on_wish(ln_reload *r, const ln_broker_wish *wish)
 {
-    if (r == NULL || wish->act != LN_BROKER_PUBLISH)
-        return;
+    if (r == NULL)
+        return false;
+    if (wish->act == LN_BROKER_SUBSCRIBE)
+        return ln_text_equal(wish->topic, LN_SPAN(TOPIC_CHANGED));
     const bool is_ready = ln_text_equal(wish->topic, LN_SPAN(TOPIC_READY));
-    if (!is_ready && !ln_text_equal(wish->topic, LN_SPAN(TOPIC_ERROR)))
-        return;
+    if (wish->act != LN_BROKER_PUBLISH ||
+        (!is_ready && !ln_text_equal(wish->topic, LN_SPAN(TOPIC_ERROR))))
+        return false;
     (void)note_page(r, wish->conn, LN_SPAN(""), is_ready); /* out of memory: not in the book */
     if (is_ready)
         (void)ln_conn_subscribe(wish->conn, LN_SPAN(TOPIC_CHANGED)); /* or it is already */
+    return true;
 }
 
 void ln_reload_on_disconnect(ln_reload *r, const ln_conn *c)

@@ -40,8 +40,9 @@ LN_NODISCARD int ln_reload_mount(ln_reload *r, ln_server *server, ln_broker *bro
 /* From now on changes are told. On the loop of worker 0. As ln_loop_watch_fd(). */
 LN_NODISCARD int ln_reload_start(ln_reload *r, ln_loop *loop);
 
-/* What the broker's options have to pass on; on the client's loop. Both accept NULL. */
-void ln_reload_on_wish(ln_reload *r, const ln_broker_wish *wish);
+/* What the broker's options have to pass on; on the client's loop. Both accept NULL. True: the wish
+ * is for one of the topics above, and of a page. */
+bool ln_reload_on_wish(ln_reload *r, const ln_broker_wish *wish);
 void ln_reload_on_disconnect(ln_reload *r, const ln_conn *c);
 
 #endif

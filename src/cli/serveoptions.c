@@ -5,6 +5,8 @@
 
 #include "base/limits.h"
 
+enum { RATE_BYTES_MAX = LN_MAX_ROOMS_RATE * 1024 };
+
 #define AT(member) offsetof(ln_serve_settings, member)
 
 const ln_option ln_serve_options[] = {
@@ -271,7 +273,7 @@ const ln_option ln_serve_options[] = {
      .value = "SIZE",
      .help = "likewise bytes",
      .min = 1024,
-     .max = 1 << 30},
+     .max = RATE_BYTES_MAX},
     {.name = "address-rate",
      .type = LN_OPTION_NUMBER,
      .offset = AT(address_rate),
@@ -285,7 +287,7 @@ const ln_option ln_serve_options[] = {
      .value = "SIZE",
      .help = "likewise bytes",
      .min = 1024,
-     .max = 1 << 30},
+     .max = RATE_BYTES_MAX},
     {.name = "user-rate",
      .type = LN_OPTION_NUMBER,
      .offset = AT(user_rate),
@@ -299,7 +301,7 @@ const ln_option ln_serve_options[] = {
      .value = "SIZE",
      .help = "likewise bytes",
      .min = 1024,
-     .max = 1 << 30},
+     .max = RATE_BYTES_MAX},
     {.name = "rate-excess",
      .type = LN_OPTION_CHOICE,
      .offset = AT(rate_excess),

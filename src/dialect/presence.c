@@ -201,18 +201,23 @@ void ln_presence_leave(ln_presence_desk *desk, ln_conn *c, ln_span room)
         ln_loop_send_letter(loop, &desk->letter);
 }
 
-int ln_presence_follow(ln_presence_desk *desk, ln_conn *c, ln_span room)
+void ln_presence_unfollow(ln_conn *c, ln_span room)
 {
     char topic[TOPIC_ROOM_MAX];
+    const int size = write_topic(room, topic);
+
+    if (size > 0) /* it does not follow: as good */
+        (void)ln_conn_unsubscribe(c, (ln_span){topic, (size_t)size});
+}
+
+/* Tells one connection of the room as it was told last. */
+static int tell(ln_presence_desk *desk, ln_conn *c, ln_span room)
+{
     ln_roster_news news;
     ln_msg *m = NULL;
 
-    const int size = write_topic(room, topic);
-    int rc = size < 0 ? size : ln_topics_subscribe(c, (ln_span){topic, (size_t)size});
-    if (rc < 0)
-        return rc;
     ln_lock_take(&desk->lock);
-    rc = ln_roster_snapshot(desk->roster, room, &news);
+    int rc = ln_roster_snapshot(desk->roster, room, &news);
     if (rc == 0)
         m = make_msg(desk, &news);
     ln_lock_give(&desk->lock);
@@ -224,13 +229,18 @@ int ln_presence_follow(ln_presence_desk *desk, ln_conn *c, ln_span room)
     return rc < 0 ? rc : 0;
 }
 
-void ln_presence_unfollow(ln_conn *c, ln_span room)
+int ln_presence_follow(ln_presence_desk *desk, ln_conn *c, ln_span room)
 {
     char topic[TOPIC_ROOM_MAX];
-    const int size = write_topic(room, topic);
 
-    if (size > 0) /* it does not follow: as good */
-        (void)ln_conn_unsubscribe(c, (ln_span){topic, (size_t)size});
+    const int size = write_topic(room, topic);
+    int rc = size < 0 ? size : ln_topics_subscribe(c, (ln_span){topic, (size_t)size});
+    if (rc < 0)
+        return rc;
+    rc = tell(desk, c, room);
+    if (rc < 0) /* it does not know that it follows, and nobody else does */
+        ln_presence_unfollow(c, room);
+    return rc;
 }
 
 /* ---- life ---- */

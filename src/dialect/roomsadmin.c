@@ -258,6 +258,7 @@ static int write_ours(ln_buf *out, const ln_rooms_stats *s)
         {"forbidden_total", s->forbidden_total},
         {"paused_total", s->paused_total},
         {"rate_closed_total", s->rate_closed_total},
+        {"abandoned_total", s->abandoned_total},
         {"broadcasts_total", s->broadcasts_total},
         {"delivered_total", s->delivered_total},
         {"queued_total", s->queued_total},

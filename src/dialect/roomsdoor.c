@@ -76,6 +76,7 @@ static const struct {
 static void reply(const ln_rooms *rm, ln_request *r, cause why)
 {
     const bool is_strict = rm->options.mode == LN_ROOMS_STRICT;
+    ln_conn *const c = r->exchange->conn; /* r may be gone when it is answered */
     char body[BODY_SIZE];
 
     const int n =
@@ -84,8 +85,10 @@ static void reply(const ln_rooms *rm, ln_request *r, cause why)
                  "\"type\":\"%s\"}}\n",
                  refusals[why].code, is_strict ? refusals[why].strict : refusals[why].legacy,
                  refusals[why].category, refusals[why].type);
-    /* only for want of memory: 500 then */
-    (void)ln_request_reply(r, refusals[why].status, "application/json", (ln_span){body, (size_t)n});
+    const int rc =
+        ln_request_reply(r, refusals[why].status, "application/json", (ln_span){body, (size_t)n});
+    if (rc < 0) /* only for want of memory */
+        ln_conn_drop(c, rc);
 }
 
 /* Answers; a guest that waited is gone after that. */

@@ -45,6 +45,7 @@ static void add_up(ln_rooms_stats *sum, const ln_rooms_counts *n)
         {&sum->forbidden_total, &n->forbidden},
         {&sum->paused_total, &n->paused},
         {&sum->rate_closed_total, &n->rate_closed},
+        {&sum->abandoned_total, &n->abandoned},
         {&sum->delivered_total, &n->deliveries[LN_DELIVERED]},
         {&sum->queued_total, &n->deliveries[LN_DELIVERY_QUEUED]},
         {&sum->dropped_total, &n->deliveries[LN_DELIVERY_DROPPED]},

@@ -52,20 +52,38 @@ static void settle_presence(ln_rooms_guest *g, bool is_allowed)
     g->follows = wanted && g->follows;
 }
 
+static bool is_allowed(const ln_rooms_guest *g, ln_verb_bit verb)
+{
+    return ln_rules_allow(ln_rooms_law_of(g->rooms)->rules, ln_rooms_identity_of(g), verb,
+                          ln_rooms_room_of(g));
+}
+
+/* False: it may not be here, and is sent away. */
+static bool may_stay(const ln_rooms_guest *g)
+{
+    if (is_allowed(g, LN_VERB_SUBSCRIBE))
+        return true;
+    /* closing already is as good */
+    if (ln_conn_close(g->conn, 1008, LN_SPAN("not permitted to be here")) == 0)
+        ln_count(&ln_rooms_side_of_guest(g)->counts.forbidden, 1);
+    return false;
+}
+
 void ln_rooms_judge(ln_rooms_guest *g)
 {
-    const ln_rules *const rules = ln_rooms_law_of(g->rooms)->rules;
-    const ln_identity *const identity = ln_rooms_identity_of(g);
-    const ln_span room = ln_rooms_room_of(g);
-
-    if (!ln_rules_allow(rules, identity, LN_VERB_SUBSCRIBE, room)) {
-        /* closing already is as good */
-        if (ln_conn_close(g->conn, 1008, LN_SPAN("not permitted to be here")) == 0)
-            ln_count(&ln_rooms_side_of_guest(g)->counts.forbidden, 1);
+    if (!may_stay(g))
         return;
-    }
-    g->may_publish = ln_rules_allow(rules, identity, LN_VERB_PUBLISH, room);
-    settle_presence(g, ln_rules_allow(rules, identity, LN_VERB_PRESENCE, room));
+    g->may_publish = is_allowed(g, LN_VERB_PUBLISH);
+    settle_presence(g, is_allowed(g, LN_VERB_PRESENCE));
+}
+
+/* Once more, now that it can be told by a close code: while its password was looked at, its token
+ * may have ended and the rules may have changed. */
+static bool may_enter(const ln_rooms_guest *g)
+{
+    if (g->pass != NULL)
+        ln_rooms_pass_watch(g->pass);
+    return ln_ws_is_open(&g->conn->ws) && may_stay(g);
 }
 
 void ln_rooms_on_open(ln_conn *c, const ln_request *request, void *user)
@@ -77,16 +95,15 @@ void ln_rooms_on_open(ln_conn *c, const ln_request *request, void *user)
 
     g->conn = c;
     ln_list_add(&side->guests, &g->link);
+    if (!may_enter(g))
+        return;
     if (enter(g) < 0) {
         /* it is open: nothing can go wrong */
         (void)ln_conn_close(c, 1013, LN_SPAN("the room cannot be joined"));
         return;
     }
     ln_count(&side->counts.joined, 1);
-    if (g->pass != NULL) {
-        ln_count(&side->counts.tokens, 1);
-        ln_rooms_pass_watch(g->pass);
-    }
+    ln_count(&side->counts.tokens, g->pass != NULL);
     g->is_announced = true;
     ln_rooms_judge(g);
     if (rm->options.on_join != NULL)

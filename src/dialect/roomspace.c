@@ -106,6 +106,7 @@ void ln_rooms_meter_free(ln_rooms_meter *m, const ln_allocator *alloc)
     if (m == NULL)
         return;
     ln_timer_clear(&ln_conn_home(m->guest->conn)->loop->wheel, &m->timer);
+    ln_count(&ln_rooms_side_of_guest(m->guest)->counts.abandoned, m->held != NULL);
     ln_free(alloc, m->held);
     ln_free(alloc, m);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "hub/filter.h"
 #include "net/random.h"
 #include "password.h"
 #include "roomsinner.h"
@@ -161,6 +162,36 @@ static ln_rooms_law *make_law(const ln_rooms *rm, const ln_rooms_policy *policy)
 const ln_rooms_law *ln_rooms_law_of(const ln_rooms *rm)
 {
     return ln_shelf_get(&rm->law);
+}
+
+/* Under the lock: has a room of this name, or any that the filter matches, a password? */
+static bool is_locked(const ln_map *passwords, ln_span name)
+{
+    size_t cursor = 0;
+
+    if (!ln_filter_is(name))
+        return ln_map_find(passwords, name) != NULL;
+    for (const entry *e = ln_map_next(passwords, &cursor); e != NULL;
+         e = ln_map_next(passwords, &cursor))
+        if (ln_filter_matches(name, (ln_span){e->room, e->room_size}))
+            return true;
+    return false;
+}
+
+bool ln_rooms_may(ln_rooms *rm, const ln_identity *identity, ln_verb_bit verb, ln_span name)
+{
+    if (!ln_filter_is(name) && !ln_rooms_is_room(rm, name))
+        return true;
+    if (identity == NULL && rm->options.tokens == LN_ROOMS_TOKENS_REQUIRED)
+        return false;
+    if (!ln_rules_allow(ln_rooms_law_of(rm)->rules, identity, verb, name))
+        return false;
+    if (atomic_load_explicit(&rm->password_count, memory_order_acquire) == 0)
+        return true;
+    ln_lock_take(&rm->lock);
+    const bool is_closed = is_locked(&rm->passwords, name);
+    ln_lock_give(&rm->lock);
+    return !is_closed;
 }
 
 /*

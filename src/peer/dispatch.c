@@ -118,13 +118,15 @@ static void dispatch_upgrade(ln_exchange *x)
         const ln_ws_handlers *const h = &r->route->plan.handlers;
         if (h->on_request != NULL)
             h->on_request(r, h->user);
-        if (!r->is_answered && !r->is_deferred) {
+        if (!r->is_answered && !r->is_deferred && !r->is_refused) {
             ln_exchange_complete_upgrade(x);
             return;
         }
     }
     if (r->is_answered && !r->is_deferred)
         ln_exchange_next(x);
+    else if (r->is_refused && !r->is_answered)
+        ln_conn_drop(x->conn, LN_ERR_NOMEM); /* the refusal could not be written */
     else
         ln_stream_pause(&x->conn->stream);
 }

@@ -59,6 +59,7 @@ struct ln_request {
     bool is_upgrade;
     bool is_deferred;
     bool is_answered;
+    bool is_refused; /* an upgrade, and never accepted: also if there was no memory to say so */
     bool is_head;    /* HEAD: the answer has no body */
     uint8_t bytes[]; /* the head as received; then the decoded path */
 };

@@ -218,6 +218,7 @@ int ln_request_reply(ln_request *r, unsigned status, const char *type, ln_span b
     if (status < 200 || status > 599)
         return LN_ERR_INVALID;
     if (r->is_upgrade) {
+        r->is_refused = true;
         x->ends = true; /* never read as HTTP what may be WebSocket already: request smuggling */
         ln_count(&ln_conn_home(x->conn)->counters.refused, 1);
     }
@@ -242,7 +243,7 @@ int ln_request_defer(ln_request *r, void (*on_gone)(ln_request *request, void *u
 
 int ln_request_accept(ln_request *r)
 {
-    if (!r->is_upgrade || !r->is_deferred || r->is_answered)
+    if (!r->is_upgrade || !r->is_deferred || r->is_answered || r->is_refused)
         return LN_ERR_STATE;
     ln_exchange_complete_upgrade(r->exchange);
     return 0;

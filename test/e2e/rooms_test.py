@@ -721,6 +721,51 @@ def publishing_and_presence_need_permission():
 # ------------------------------------------------------------------------------------------------ tokens
 
 
+@test
+def the_broker_is_no_way_round_the_doors():
+    """A room is a topic, and /wsmq asks nobody who he is."""
+    def broker(s):
+        return connect("ws://127.0.0.1:%d/wsmq" % s.port)
+
+    async def may(ws, act, topic):
+        await ws.send(json.dumps({"id": "x", "type": act + "_request", "topic": topic}))
+        return json.loads(await soon(ws.recv()))["type"] == "subscription_ack"
+
+    async def subscribes(s, **wanted):
+        async with broker(s) as ws:
+            for topic, yes in wanted["topics"].items():
+                same("may it subscribe to %s" % topic, await may(ws, "subscribe", topic), yes)
+
+    async def published(s, room, query, reaches, **more):
+        async with connect(s.url("?room=" + room + query), **more) as member, broker(s) as ws:
+            await ws.send(json.dumps({"id": "x", "type": "publish", "topic": room, "payload": "from outside"}))
+            await may(ws, "subscribe", "no/room")  # it has been looked at
+            if reaches:
+                same("what comes from there", await soon(member.recv()), '"from outside"')
+            else:
+                await silent(member)
+
+    path("door-passwords", "locked.a:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
+    path("door-rules", "deny all secret.> anonymous\nallow subscribe read.* anyone\nallow all open.> anyone\nallow all secret.> anyone\n")
+    with Server() as s:
+        run_async(subscribes(s, topics={"a": True, ">": True}))
+        run_async(published(s, "a", "", True))
+    with Server("--room-passwords", path("door-passwords")) as s:
+        run_async(subscribes(s, topics={"locked.a": False, "locked.*": False, ">": False, "locked.b": True, "*": True, "no/room": True}))
+        run_async(published(s, "locked.a", "&room_password=" + PASSWORD.replace(" ", "+"), False))
+        run_async(published(s, "locked.b", "", True))
+    with with_tokens("--rules", path("door-rules")) as s:
+        run_async(subscribes(s, topics={"secret.a": False, "secret.>": False, ">": False, "other": False, "open.>": True, "read.a": True}))
+        run_async(published(s, "secret.a", "", False, **bearer(token())))
+        run_async(published(s, "read.a", "", False, **bearer(token())))
+        run_async(published(s, "open.a", "", True))
+    with strict() as s:
+        run_async(subscribes(s, topics={"a": False, ">": False, "no/room": True}))
+        run_async(published(s, "a", "", False, **bearer(token())))
+    with with_tokens("--token-required", "--watch", folder.name) as s:
+        run_async(subscribes(s, topics={"a": False, "system:hot_reload": True}))
+
+
 def raw_token(header, claims, secret=SECRET):
     parts = [base64.urlsafe_b64encode((p if isinstance(p, str) else json.dumps(p)).encode()).rstrip(b"=") for p in (header, claims)]
     mac = hmac.new(secret.encode(), b".".join(parts), hashlib.sha256).digest()
@@ -857,6 +902,14 @@ def or_is_closed_where_that_is_wanted():
             c.send(0x81, b"x")
         same("the end", c.closed(), (1008, "rate limit exceeded"))
         same("it is counted", s.metrics()["rate_closed_total"], 1)
+
+
+@test
+def every_rate_that_is_taken_can_be_kept():
+    for option in ("--rate-bytes", "--address-rate-bytes", "--user-rate-bytes"):
+        with Server(option, "1024000000") as s:
+            same("a client", handshake(s), ENTERED)
+        true("a higher one is a mistake", option in linnet("serve", "--listen", "127.0.0.1:0", option, "1GiB", code=2))
 
 
 @test
@@ -1010,16 +1063,19 @@ def keys_rules_and_passwords_are_read_again():
         run_async(live(s))
         s.log = ""
         for file, text in (("changing-secret", "short\n"), ("changing-rules", "allow everything\n"), ("changing-rules", ""),
-                           ("changing-passwords", "locked:nonsense\n"), ("changing-passwords", "nonsense\n")):
+                           ("changing-passwords", "locked:nonsense\n"), ("changing-passwords", "nonsense\n"),
+                           ("changing-passwords", ""), ("changing-passwords", "# none\n\n"),
+                           ("changing-passwords", "x:%s\rlocked:%s\n" % (2 * (pbkdf2(PASSWORD, 10000, 32),)))):
             with open(path(file)) as old:
                 before = old.read()
             path(file, text)
             s.log = ""
             s.process.send_signal(signal.SIGHUP)
-            s.said(r"stay as they were: \S*(changing|tokens)")
+            s.said(r"stay as they were: (\S*(changing|tokens)|invalid)")
             path(file, before)
             same("the old key", handshake(s, "?room=b", Authorization="Bearer " + token()), ENTERED)
             same("the old rules", handshake(s, "?room=a", Authorization="Bearer " + token()), FORBIDDEN)
+            same("the old password", handshake(s, "?room=locked"), BAD_PASSWORD)
         path("changing-secret", new_secret + "\n")
         path("changing-rules", "allow all > anyone\n")
         path("changing-passwords", "c:" + pbkdf2(PASSWORD, 10000, 32) + "\n")

@@ -263,12 +263,63 @@ static void running_out_of_memory_lets_nobody_in_and_keeps_no_place(void **state
     ln_auth_unref(auth);
 }
 
+/* Asks, and is told no, or nothing; then it ends. */
+static void knock(int port, const char *target)
+{
+    char text[512];
+    const int fd = raw_connect(port);
+    const int n = snprintf(text, sizeof text,
+                           "GET %s HTTP/1.1\r\nHost: test.example\r\nUpgrade: websocket\r\n"
+                           "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                           target);
+
+    assert_int_equal(send(fd, text, (size_t)n, MSG_NOSIGNAL), n);
+    assert_null(strstr(raw_read_until(fd, "\r\n\r\n"), " 101 "));
+    assert_true(raw_ends_within(fd, 8000));
+    raw_close(fd);
+}
+
+static int life_of_refusals(const ln_allocator *alloc, void *user)
+{
+    ln_auth *const auth = user;
+    ln_rules_error error;
+    ln_rules *rules;
+
+    int rc = ln_rules_new(alloc, LN_SPAN("allow all locked user:u"), &rules, &error);
+    if (rc < 0)
+        return rc;
+    ln_server *const server = new_server(1, alloc);
+    rc = server == NULL ? LN_ERR_NOMEM : build(server, auth, rules);
+    if (rc == 0)
+        rc = ln_server_start(server);
+    if (rc == 0) {
+        knock(ln_server_port(server, 0), "/rooms?room=other");
+        knock(ln_server_port(server, 0), "/rooms?room=locked&room_password=wrong");
+        ln_server_stop(server);
+        ln_server_join(server);
+    }
+    ln_server_free(server);
+    ln_rules_unref(rules);
+    return rc;
+}
+
+/* A refusal that cannot be written does not let in, and nobody waits for it. */
+static void without_memory_to_say_no_it_is_no_all_the_same(void **state)
+{
+    ln_auth *const auth = token_kit_hmac_auth((ln_auth_options){.issuer = NULL});
+    (void)state;
+    assert_true(failing_alloc_sweep_mode(life_of_refusals, auth, FAILING_ONCE) > 40);
+    ln_auth_unref(auth);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_says_who_is_there),
         cmocka_unit_test(a_policy_must_be_able_to_verify_what_it_asks_for),
         cmocka_unit_test(running_out_of_memory_lets_nobody_in_and_keeps_no_place),
+        cmocka_unit_test(without_memory_to_say_no_it_is_no_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

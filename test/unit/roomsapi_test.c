@@ -540,6 +540,127 @@ static void a_policy_is_exchanged_whole_or_not_at_all(void **state)
     close_world(w);
 }
 
+/* Of no password, and it takes a second to find out. */
+static const char slow[] =
+    "2000000$AAECAwQFBgcICQoLDA0ODw==$s1qOkFay1DbcR0sablkjBgtOqf1IcoQVkkK1uzR9LdU=";
+
+static int ask(const world *w, const char *target)
+{
+    char text[512];
+    const int fd = raw_connect(w->port);
+    const int n = snprintf(text, sizeof text,
+                           "GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                           "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                           "X-WebSocket-Room-Password: secret\r\n"
+                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                           target);
+    assert_int_equal(send(fd, text, (size_t)n, MSG_NOSIGNAL), n);
+    return fd;
+}
+
+/* One password at a time is worked out: the second one waits behind the first. */
+static void who_is_forbidden_while_the_password_is_looked_at_was_never_in(void **state)
+{
+    const ln_rooms_password locks[] = {{"slow", slow}, {"r", hash}};
+    ln_rules_error error;
+    ln_rooms_stats stats;
+    ln_rules *rules;
+    (void)state;
+    world *const w =
+        open_world(1, &(ln_rooms_options){.mode = LN_ROOMS_STRICT,
+                                          .tokens = LN_ROOMS_TOKENS_OPTIONAL,
+                                          .policy = {.passwords = locks, .password_count = 2},
+                                          .on_join = on_join,
+                                          .on_leave = on_leave});
+
+    const int first = ask(w, "/rooms?room=slow");
+    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 1; i++)
+        rest_ms(1);
+    const int second = ask(w, "/rooms?room=r");
+    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 2; i++)
+        rest_ms(1);
+    assert_int_equal(ln_rules_new(NULL, LN_SPAN("deny all r anyone"), &rules, &error), 0);
+    assert_int_equal(
+        ln_rooms_set_policy(
+            w->rooms, &(ln_rooms_policy){.rules = rules, .passwords = locks, .password_count = 2}),
+        0);
+    ln_rules_unref(rules);
+    assert_non_null(strstr(raw_read_until(first, "\r\n\r\n"), " 403 "));
+    assert_non_null(strstr(raw_read_until(second, "\r\n\r\n"), " 101 "));
+    assert_closed(second, 1008, "not permitted to be here");
+    raw_close(first);
+    raw_close(second);
+    wait_for_members(w, LN_SPAN(""), 0);
+    ln_rooms_stats_get(w->rooms, &stats);
+    assert_int_equal(stats.joined_total, 0);
+    assert_int_equal(atomic_load(&w->joined), 0);
+    assert_int_equal(atomic_load(&w->left), 0);
+    close_world(w);
+}
+
+/* ---- presence ---- */
+
+static void obey(world *w, const char *text)
+{
+    ln_rules_error error;
+    ln_rules *rules;
+
+    assert_int_equal(ln_rules_new(NULL, ln_text(text), &rules, &error), 0);
+    assert_int_equal(ln_rooms_set_policy(w->rooms, &(ln_rooms_policy){.rules = rules}), 0);
+    ln_rules_unref(rules);
+    publish(w, LN_SPAN("elsewhere"), "by now all have been judged");
+}
+
+/* Until not even one byte more fits the queue of who does not read. */
+static void fill(world *w)
+{
+    static char text[32 << 10];
+
+    memset(text, 'x', sizeof text);
+    for (size_t size = sizeof text - 1; size > 0; size /= 2) {
+        text[size] = '\0';
+        do
+            publish(w, LN_SPAN("r"), text);
+        while (w->result.dropped == 0);
+    }
+}
+
+/* It may be told of presence again, but there is no room to begin; then it may not any more. */
+static void who_could_not_be_told_is_not_told_later_against_the_rules(void **state)
+{
+    static const char all[] = "allow all > anyone";
+    static const char secret[] = "deny presence r anyone\nallow all > anyone";
+    const ln_rooms_queue queue = {"r",
+                                  {.overflow = LN_OVERFLOW_DROP_NEWEST, .max_bytes = 64 << 10}};
+    (void)state;
+    world *const w =
+        open_world(1, &(ln_rooms_options){.presence = true, .queues = &queue, .queue_count = 1});
+    const int deaf = enter(w, "/rooms?room=r&presence=1");
+
+    wait_for_joins(w, 1);
+    obey(w, secret);
+    fill(w);
+    obey(w, all);
+    obey(w, secret);
+    raw_frame f;
+    do { /* it reads again, until something new comes through */
+        publish(w, LN_SPAN("r"), "mark");
+        f = raw_read_frame(deaf);
+    } while (strcmp((const char *)f.payload, "mark") != 0);
+    obey(w, secret);
+    const int other = enter(w, "/rooms?room=r");
+    wait_for_joins(w, 2);
+    rest_ms(3 * LN_ROOMS_PRESENCE_MS);
+    publish(w, LN_SPAN("r"), "end");
+    do {
+        f = raw_read_frame(deaf);
+        assert_null(strstr((const char *)f.payload, "presence"));
+    } while (strcmp((const char *)f.payload, "end") != 0);
+    raw_close(deaf);
+    raw_close(other);
+    close_world(w);
+}
+
 /* ---- rates ---- */
 
 static void a_burst_is_what_was_asked_for(void **state)
@@ -586,6 +707,8 @@ static void a_message_that_waits_is_forgotten_with_its_sender(void **state)
         raw_close(fds[i]);
     }
     wait_for_members(w, LN_SPAN(""), 0);
+    ln_rooms_stats_get(w->rooms, &stats); /* the first one of each had not to wait */
+    assert_true(stats.messages_total + stats.abandoned_total >= 20 + stats.paused_total);
     close_world(w);
 }
 
@@ -604,6 +727,8 @@ int main(void)
         cmocka_unit_test(a_password_is_set_exchanged_and_removed),
         cmocka_unit_test(passwords_are_bounded_in_number),
         cmocka_unit_test(a_policy_is_exchanged_whole_or_not_at_all),
+        cmocka_unit_test(who_is_forbidden_while_the_password_is_looked_at_was_never_in),
+        cmocka_unit_test(who_could_not_be_told_is_not_told_later_against_the_rules),
         cmocka_unit_test(a_burst_is_what_was_asked_for),
         cmocka_unit_test(a_message_that_waits_is_forgotten_with_its_sender),
     };
