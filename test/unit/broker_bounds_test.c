@@ -465,7 +465,7 @@ static void pings_are_numbered_and_have_to_be_answered(void **state)
     kit_world *const w = kit_start(1, &options, NULL);
     const int fd = kit_enter(w);
     ln_broker_stats stats;
-    char number[4];
+    char number[12];
 
     for (int i = 1; i <= 12; i++) {
         snprintf(number, sizeof number, "%d", i);
