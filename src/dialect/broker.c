@@ -99,12 +99,13 @@ static void settle(ln_broker_peer *p, ln_envelope_style style)
                               ln_broker_send_headed); /* needs no memory: it speaks already */
 }
 
-/* Who does not take its answers is not read either: see on_drain(). */
+/* Who does not take its answers is not read either: see on_drain(). One that the application does not
+ * want to be read stays its own to resume. */
 static void hold(ln_broker_peer *p)
 {
     ln_conn *const c = p->rpc.conn;
 
-    if (p->is_held || (c->flags & LN_CONN_ABOVE_HIGH) == 0)
+    if ((c->flags & LN_CONN_PAUSED) || !(c->flags & LN_CONN_ABOVE_HIGH))
         return;
     p->is_held = true;
     ln_conn_pause(c);
@@ -284,6 +285,7 @@ static int make(ln_server *server, const ln_broker_options *o, ln_ws_options *ws
     };
     ln_lock_init(&b->guests_lock);
     ln_list_init(&b->guests);
+    ln_list_init(&b->former_guests);
     ln_broker_directory_init(&b->directory, b->alloc);
     const int rc = fill(b, o, ws);
     if (rc < 0) {

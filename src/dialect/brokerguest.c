@@ -4,7 +4,8 @@
  * so it is only kept then; the application is told from a letter, where it may do anything.
  *
  * A guest ends in two steps: it is taken out of the hub, so that nothing comes any more, and a last
- * letter, behind those that are under way, frees it.
+ * letter, behind those that are under way, frees it. Of a server that has run and does not any more,
+ * letters may still be under way, and come back with its loops: such a guest ends with the broker.
  */
 #include <string.h>
 
@@ -15,7 +16,7 @@ enum { ROOM = 16 }; /* publications that wait, at first */
 
 struct ln_broker_guest {
     ln_topics_guest guest;
-    ln_link link; /* in broker->guests */
+    ln_link link; /* in broker->guests, or former_guests */
     ln_broker *broker;
     ln_broker_subscriber *subscriber;
     void *user;
@@ -119,19 +120,28 @@ static void end(ln_broker_guest *g)
 
     atomic_store(&g->is_over, true);
     ln_topics_dismiss(b->server, &g->guest);
-    if (atomic_load(&b->server->state) == LN_SERVER_RUNNING)
+    const int state = atomic_load(&b->server->state);
+    if (state == LN_SERVER_RUNNING)
         ln_loop_send_letter(b->server->workers[0].home.loop, &g->last);
+    else if (state == LN_SERVER_STOPPED)
+        ln_list_add(&b->former_guests, &g->link);
     else
         free_guest(g);
 }
 
-void ln_broker_free_guests(ln_broker *b)
+static void free_guests(ln_link *guests)
 {
-    while (!ln_list_is_empty(&b->guests)) {
-        ln_broker_guest *const g = LN_CONTAINER_OF(b->guests.next, ln_broker_guest, link);
+    while (!ln_list_is_empty(guests)) {
+        ln_broker_guest *const g = LN_CONTAINER_OF(guests->next, ln_broker_guest, link);
         ln_list_remove(&g->link);
         free_guest(g);
     }
+}
+
+void ln_broker_free_guests(ln_broker *b)
+{
+    free_guests(&b->guests);
+    free_guests(&b->former_guests);
 }
 
 static ln_broker_guest *make(ln_broker *b, ln_span topic, ln_broker_subscriber *subscriber,

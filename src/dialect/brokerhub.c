@@ -137,6 +137,8 @@ static void drop(ln_broker_peer *p)
 
     ln_broker_count(&b->counts.dropped);
     p->drops++;
+    p->rpc.conn->flags |= LN_CONN_ABOVE_HIGH; /* whatever the policy: on_drain forgives */
+    ln_conn_touch(p->rpc.conn);
     if (b->drops_max == 0 || p->drops < b->drops_max)
         return;
     if (ln_conn_close(p->rpc.conn, 1008, LN_SPAN("too many dropped messages")) == 0)

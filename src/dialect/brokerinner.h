@@ -76,7 +76,8 @@ typedef struct ln_broker_peer {
     ln_envelope_style style; /* 0: not known yet */
     uint32_t drops;          /* since it had caught up */
     bool awaits_pong;
-    bool is_held; /* not read until it has taken its answers */
+    bool is_asked; /* the last ping could be sent */
+    bool is_held;  /* not read until it has taken its answers */
 } ln_broker_peer;
 
 typedef struct ln_broker_directory {
@@ -106,6 +107,7 @@ struct ln_broker {
     ln_broker_directory directory;
     ln_lock guests_lock;
     ln_link guests;
+    ln_link former_guests; /* whose letters may be under way in loops that do not run any more */
     ln_broker_counts counts;
 };
 

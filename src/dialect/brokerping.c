@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * brokerping.c - each client is pinged at equal intervals, with the number of the ping in decimal
- * digits, and has to give it back in time. Who is not read meanwhile, because it does not take what
- * was sent to it, cannot be heard: as long as it takes some of that, it counts as alive.
+ * digits, and has to give it back in time.
+ *
+ * Who is not read meanwhile, because it does not take what was sent to it, cannot be heard, and who
+ * has more waiting than a ping may stand behind cannot be asked: as long as it takes some of that, it
+ * counts as alive. Of one that the application does not read silence proves nothing.
  */
 #include <stdio.h>
 
@@ -33,24 +36,35 @@ static void ping(ln_broker_peer *p)
     char text[DIGITS];
 
     p->pings++;
-    if (ln_conn_ping(p->rpc.conn, number_of(p, text)) < 0)
-        return; /* it is closing */
+    const int rc = ln_conn_ping(p->rpc.conn, number_of(p, text));
+    if (rc == LN_ERR_CLOSED)
+        return;
+    p->is_asked = rc == 0;
     p->queued_bytes = ln_conn_queued_bytes(p->rpc.conn);
     p->awaits_pong = p->broker->pong_ms > 0;
     set(p, p->awaits_pong ? p->broker->pong_ms : p->broker->ping_ms);
 }
 
+/* No answer to the last ping, but no proof either. */
+static bool may_be_alive(const ln_broker_peer *p)
+{
+    const size_t queued = ln_conn_queued_bytes(p->rpc.conn);
+
+    if (p->is_held || !p->is_asked)
+        return queued == 0 || queued != p->queued_bytes;
+    return (p->rpc.conn->flags & LN_CONN_PAUSED) != 0;
+}
+
 static void on_time(ln_timer *timer)
 {
     ln_broker_peer *const p = LN_CONTAINER_OF(timer, ln_broker_peer, timer);
-    const size_t queued = ln_conn_queued_bytes(p->rpc.conn);
 
-    if (!p->awaits_pong) {
+    if (!p->awaits_pong || (!p->is_asked && may_be_alive(p))) {
         ping(p);
         return;
     }
-    if (p->is_held && queued != p->queued_bytes) {
-        p->queued_bytes = queued;
+    if (may_be_alive(p)) {
+        p->queued_bytes = ln_conn_queued_bytes(p->rpc.conn);
         set(p, p->broker->pong_ms);
         return;
     }

@@ -302,27 +302,43 @@ static int describe(const proxied *x, const ln_rpc_reply *reply, ln_buf *out)
     return rc == 0 ? write_reason(x, reply, id, out) : rc;
 }
 
-static void fail(const proxied *x, const ln_rpc_reply *reply)
+static int fail(const proxied *x, const ln_rpc_reply *reply)
 {
     ln_buf out;
 
     ln_buf_init(&out, x->broker->alloc);
-    const int rc = describe(x, reply, &out);
-    (void)ln_rpc_error(&x->ticket, LN_BROKER_FAILED,
-                       rc == 0 ? (ln_span){out.data, out.size} : LN_SPAN("out of memory"),
-                       (ln_span){"", 0});
+    int rc = describe(x, reply, &out);
+    rc = ln_rpc_error(&x->ticket, LN_BROKER_FAILED,
+                      rc == 0 ? (ln_span){out.data, out.size} : LN_SPAN("out of memory"),
+                      (ln_span){"", 0});
     ln_buf_fini(&out);
+    return rc;
+}
+
+/* The way to who asked takes no more, or there is no memory for it: a short answer may still get
+ * through; else the request ends with its connection, as any without an answer. */
+static void fall_short(const proxied *x)
+{
+    const int rc = ln_rpc_error(&x->ticket, LN_BROKER_FAILED,
+                                LN_SPAN("proxy target error: its answer could not be passed on"),
+                                (ln_span){"", 0});
+    if (rc == LN_ERR_WOULD_EXCEED || rc == LN_ERR_NOMEM)
+        (void)ln_close(x->broker->server, x->ticket.conn, 1008,
+                       LN_SPAN("too many dropped messages"));
 }
 
 /* On the target's loop. Who asked may be gone; then nobody minds. */
 static void on_reply(const ln_rpc_reply *reply, void *user)
 {
     proxied *const x = user;
+    int rc = 0;
 
     if (reply->error == 0)
-        (void)ln_rpc_result(&x->ticket, reply->result.size > 0 ? reply->result : LN_SPAN("null"));
+        rc = ln_rpc_result(&x->ticket, reply->result.size > 0 ? reply->result : LN_SPAN("null"));
     else if (reply->error != LN_ERR_CANCELLED)
-        fail(x, reply);
+        rc = fail(x, reply);
+    if (rc == LN_ERR_WOULD_EXCEED || rc == LN_ERR_NOMEM)
+        fall_short(x);
     ln_free(x->broker->alloc, x);
 }
 

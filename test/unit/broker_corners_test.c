@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/* The broker dialect where several of its rules meet: pauses and pings, workers and full mailboxes,
+ * subscribers of the application and the end of the server. */
+#include "broker_kit.h"
+
+#include <sys/socket.h>
+
+#include "base/text.h"
+
+/* ---- subscribers and the end ---- */
+
+/* There is always another one on its way. */
+static void on_endless_publication(ln_broker *broker, const ln_broker_publication *p, void *user)
+{
+    kit_world *const w = user;
+    (void)ln_broker_publish(broker, p->topic, p->payload);
+    atomic_fetch_add(&w->heard, 1);
+}
+
+static void a_subscriber_may_be_taken_out_when_the_server_has_stopped(void **state)
+{
+    (void)state;
+    kit_world *const w = kit_start(1, NULL, NULL);
+
+    assert_int_equal(ln_broker_subscribe(w->broker, "t", on_endless_publication, w), 0);
+    assert_int_equal(ln_broker_publish(w->broker, LN_SPAN("t"), LN_SPAN("1")), 0);
+    kit_wait_for(&w->heard, 10);
+    ln_server_stop(w->server);
+    assert_int_equal(ln_server_join(w->server), 0);
+    assert_int_equal(ln_broker_subscribe(w->broker, "t", NULL, NULL), 0);
+    assert_int_equal(ln_broker_subscribe(w->broker, "t", NULL, NULL), LN_ERR_NOT_FOUND);
+    ln_server_free(w->server); /* what was on its way comes back */
+    free(w);
+}
+
+/* ---- pings ---- */
+
+enum { MUCH = 20000000 }; /* more than the system's buffers hold */
+
+/* One message may be longer than the queue if that is empty. */
+static void send_much(const kit_world *w, ln_conn_id conn)
+{
+    char *const payload = malloc(MUCH);
+
+    memset(payload, '7', MUCH);
+    payload[0] = payload[MUCH - 1] = '"';
+    assert_int_equal(ln_broker_send(w->broker, conn, LN_SPAN("t"), (ln_span){payload, MUCH}), 0);
+    free(payload);
+}
+
+/* Reads it, and what it stands in. */
+static void take_much(int fd)
+{
+    static const char head[] = "{\"type\":\"publish\",\"topic\":\"t\",\"payload\":";
+    size_t left = 10 + sizeof head - 1 + MUCH + 2;
+    char bytes[65536];
+
+    while (left > 0) {
+        const ssize_t n = recv(fd, bytes, ln_min_size(left, sizeof bytes), 0);
+        assert_true(n > 0);
+        left -= (size_t)n;
+    }
+}
+
+static uint64_t ping_failures(const kit_world *w)
+{
+    ln_broker_stats stats;
+    ln_broker_stats_get(w->broker, &stats);
+    return stats.ping_failures_total;
+}
+
+static void who_could_not_be_pinged_is_pinged_when_it_has_caught_up(void **state)
+{
+    (void)state;
+    const ln_ws_options ws = {.ping_interval_ms = 200, .pong_wait_ms = 2000};
+    const ln_broker_options options = {.ws = &ws};
+    kit_world *const w = kit_start(1, &options, NULL);
+    const int fd = kit_enter(w);
+
+    kit_wait_for(&w->connects, 1);
+    send_much(w, atomic_load(&w->last));
+    kit_rest_ms(500); /* a ping is due, and does not fit */
+    take_much(fd);
+    assert_int_equal(raw_read_frame(fd).first, 0x89);
+    raw_close(fd);
+    kit_stop(w);
+}
+
+static void who_cannot_be_pinged_and_takes_nothing_is_closed(void **state)
+{
+    (void)state;
+    const ln_ws_options ws = {.ping_interval_ms = 200, .pong_wait_ms = 400};
+    const ln_broker_options options = {.ws = &ws};
+    kit_world *const w = kit_start(1, &options, NULL);
+    const int fd = kit_enter(w);
+
+    kit_wait_for(&w->connects, 1);
+    send_much(w, atomic_load(&w->last));
+    for (int i = 0; i < 5000 && ping_failures(w) == 0; i++)
+        kit_rest_ms(1);
+    assert_int_equal(ping_failures(w), 1);
+    raw_close(fd);
+    kit_stop(w);
+}
+
+static _Atomic(ln_conn *) paused;
+
+static int on_pause(const ln_rpc_call *call, void *user)
+{
+    (void)user;
+    ln_conn_pause(call->conn);
+    atomic_store(&paused, call->conn);
+    return 0;
+}
+
+static void resume(void *arg)
+{
+    (void)arg;
+    ln_conn_resume(atomic_load(&paused));
+}
+
+static void who_the_application_does_not_read_need_not_answer_pings(void **state)
+{
+    (void)state;
+    const ln_ws_options ws = {.ping_interval_ms = 50, .pong_wait_ms = 100};
+    const ln_broker_options options = {.ws = &ws};
+    kit_world *const w = kit_start(1, &options, NULL);
+    const int fd = kit_enter(w);
+    raw_frame f;
+
+    assert_int_equal(ln_broker_handle(w->broker, "pause", on_pause, w), 0);
+    raw_send_text(fd, "{\"id\":\"1\",\"type\":\"request\",\"topic\":\"pause\"}");
+    while ((f = raw_read_frame(fd)).first == 0x89)
+        raw_send_frame(fd, 0x8a, f.payload, f.size);
+    assert_int_equal(f.first, 0x81);
+    kit_rest_ms(500);
+    assert_int_equal(ping_failures(w), 0);
+    assert_int_equal(ln_server_post(w->server, 0, resume, NULL), 0);
+    f = raw_read_frame(fd); /* the ping that it had not read */
+    assert_int_equal(f.first, 0x89);
+    raw_close(fd);
+    kit_stop(w);
+}
+
+/* ---- pauses ---- */
+
+static int on_pause_and_fill(const ln_rpc_call *call, void *user)
+{
+    send_much(user, ln_conn_get_id(call->conn));
+    (void)on_pause(call, NULL);
+    return LN_ERR_AGAIN;
+}
+
+static void who_the_application_does_not_read_stays_so_when_it_has_caught_up(void **state)
+{
+    kit_world *const w = *state;
+    const int fd = kit_enter(w);
+
+    assert_int_equal(ln_broker_handle(w->broker, "fill", on_pause_and_fill, w), 0);
+    raw_send_text(fd, "{\"id\":\"1\",\"type\":\"request\",\"topic\":\"fill\"}");
+    take_much(fd);
+    raw_send_text(fd, "{\"id\":\"2\",\"type\":\"request\",\"topic\":\"nothing\"}");
+    kit_rest_ms(300);
+    assert_int_equal(atomic_load(&w->calls), 0);
+    assert_int_equal(ln_server_post(w->server, 0, resume, NULL), 0);
+    kit_hear(fd, "{\"id\":\"2\",\"type\":\"response\",\"topic\":\"nothing\"}\n");
+    raw_close(fd);
+}
+
+/* ---- losses ---- */
+
+static void losses_are_forgotten_whatever_the_policy(void **state)
+{
+    (void)state;
+    enum { PIECE = 60000, MOST = 1 << 17 };
+    const ln_ws_options ws = {
+        .overflow = LN_OVERFLOW_DROP_NEWEST, .queue_max_bytes = MOST, .high_water_bytes = MOST};
+    const ln_broker_options options = {.ws = &ws};
+    kit_world *const w = kit_start(1, &options, NULL);
+    const int fd = kit_enter(w), reader = kit_enter(w);
+    char *const bytes = malloc(PIECE);
+    ln_broker_stats stats = {.clients = 0};
+
+    memset(bytes, '7', PIECE);
+    bytes[0] = bytes[PIECE - 1] = '"';
+    kit_subscribe(fd, "t"); /* before the reader: what that has heard was tried here */
+    kit_subscribe(reader, "t");
+    for (uint64_t losses = 1; losses <= 4; losses++) {
+        int count = 0;
+        while (stats.dropped_total < losses) {
+            assert_true(count++ < 2000);
+            assert_int_equal(ln_broker_publish(w->broker, LN_SPAN("t"), (ln_span){bytes, PIECE}),
+                             0);
+            assert_in_range(strlen(kit_hear_any(reader)), PIECE, PIECE + 100);
+            ln_broker_stats_get(w->broker, &stats);
+        }
+        for (int i = 0; i < count - 1; i++)
+            assert_in_range(strlen(kit_hear_any(fd)), PIECE, PIECE + 100);
+        kit_expect_silence(fd);
+        ln_broker_stats_get(w->broker, &stats);
+        assert_int_equal(stats.dropped_total, losses);
+    }
+    assert_int_equal(stats.slow_closes_total, 0);
+    free(bytes);
+    raw_close(reader);
+    raw_close(fd);
+    kit_stop(w);
+}
+
+/* ---- clients that ask each other, on two workers ---- */
+
+/* Holds up the worker that it runs on. */
+static int on_stall(const ln_rpc_call *call, void *user)
+{
+    kit_world *const w = user;
+    (void)call;
+    atomic_fetch_add(&w->begun, 1);
+    for (int i = 0; i < 5000 && atomic_load(&w->is_free) == 0; i++)
+        kit_rest_ms(1);
+    return 0;
+}
+
+/* A client whose worker is, or is not, `worker`; which it is in *at. */
+static int enter_on(kit_world *w, const char *id, unsigned worker, bool is_same)
+{
+    char target[64];
+
+    snprintf(target, sizeof target, "/wsmq?client_id=%s", id);
+    for (int i = 0; i < 200; i++) {
+        const int before = atomic_load(&w->connects);
+        const int fd = kit_enter_at(w, target, "");
+        kit_wait_for(&w->connects, before + 1);
+        if ((atomic_load(&w->last) >> LN_CONN_WORKER_SHIFT == worker) == is_same)
+            return fd;
+        const int gone = atomic_load(&w->disconnects);
+        raw_close(fd);
+        kit_wait_for(&w->disconnects, gone + 1);
+    }
+    fail();
+    return -1;
+}
+
+/* The ids of two requests that came. */
+static void hear_two(int fd, char ids[2][64])
+{
+    for (int i = 0; i < 2; i++) {
+        const char *const heard = kit_hear_any(fd);
+        assert_memory_equal(heard, "{\"id\":\"", 7);
+        memcpy(ids[i], heard + 7, LN_BROKER_MADE_ID_SIZE);
+        ids[i][LN_BROKER_MADE_ID_SIZE] = '\0';
+    }
+}
+
+/* Two of them are more than may be on their way to one connection. */
+static void answer_at_length(int fd, const char *id)
+{
+    enum { LENGTH = 700000 };
+    char *const text = malloc(LENGTH + 200);
+
+    const int n = sprintf(text, "{\"id\":\"%s\",\"type\":\"response\",\"payload\":\"", id);
+    memset(text + n, 'x', LENGTH);
+    strcpy(text + n + LENGTH, "\"}");
+    raw_send_text(fd, text);
+    free(text);
+}
+
+static void an_answer_that_does_not_get_to_who_asked_is_an_error(void **state)
+{
+    static const char ask[] = "{\"id\":\"1\",\"type\":\"request\",\"topic\":\"system:proxy\","
+                              "\"payload\":{\"targetId\":\"b\",\"topic\":\"t\"}}";
+    kit_world *const w = *state;
+    char ids[2][64];
+
+    atomic_store(&w->allows_proxy, true);
+    assert_int_equal(ln_broker_handle(w->broker, "stall", on_stall, w), 0);
+    const int a = enter_on(w, "a", 99, false);
+    const unsigned worker = (unsigned)(atomic_load(&w->last) >> LN_CONN_WORKER_SHIFT);
+    const int b = enter_on(w, "b", worker, false);
+    raw_send_text(a, ask);
+    raw_send_text(a, ask);
+    hear_two(b, ids);
+    raw_send_text(a, "{\"id\":\"2\",\"type\":\"request\",\"topic\":\"stall\"}");
+    kit_wait_for(&w->begun, 1);
+    answer_at_length(b, ids[0]);
+    answer_at_length(b, ids[1]);
+    kit_expect_silence(b); /* both have been passed on, or not */
+    atomic_store(&w->is_free, 1);
+    kit_hear(a, "{\"id\":\"2\",\"type\":\"response\",\"topic\":\"stall\"}\n");
+    assert_memory_equal(kit_hear_any(a), "{\"id\":\"1\",\"type\":\"response\"", 26);
+    kit_hear(a,
+             "{\"id\":\"1\",\"type\":\"error\",\"topic\":\"system:proxy\",\"error\":{\"code\":500,"
+             "\"message\":\"proxy target error: its answer could not be passed on\"}}\n");
+    raw_close(a);
+    raw_close(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_subscriber_may_be_taken_out_when_the_server_has_stopped),
+        cmocka_unit_test(who_could_not_be_pinged_is_pinged_when_it_has_caught_up),
+        cmocka_unit_test(who_cannot_be_pinged_and_takes_nothing_is_closed),
+        cmocka_unit_test(who_the_application_does_not_read_need_not_answer_pings),
+        KIT_ONE(who_the_application_does_not_read_stays_so_when_it_has_caught_up),
+        cmocka_unit_test(losses_are_forgotten_whatever_the_policy),
+        KIT_THREE(an_answer_that_does_not_get_to_who_asked_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
