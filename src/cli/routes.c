@@ -124,7 +124,7 @@ int ln_routes_mount(ln_server *server, const ln_routes_options *options)
         rc = mount_rooms(server, options);
     if (rc == 0)
         rc = mount_chat(server, options->ws, options->chat);
-    if (rc == 0 && options->has_broker)
+    if (rc == 0)
         rc = mount_broker(server, options->ws, options->reload);
     return rc;
 }

@@ -6,8 +6,7 @@
  *   /echo     every message comes back, whatever its size and shape: for measuring and conformance
  *   /rooms    the rooms dialect (linnet/rooms.h), with presence; /_admin/ if there is a secret
  *   /ws       the command dialect (linnet/command.h), with a chat (chat.h)
- *   /wsmq     the broker dialect (linnet/broker.h), with some topics to ask (brokerdemo.h): anybody
- *             may read and write all topics there, rooms among them
+ *   /wsmq     the broker dialect (linnet/broker.h), with some topics to ask (brokerdemo.h)
  */
 #ifndef LN_ROUTES_H
 #define LN_ROUTES_H
@@ -24,8 +23,7 @@ typedef struct ln_routes_options {
     const ln_rooms_options *rooms; /* but for its `ws` */
     enum ln_overflow overflow;     /* in rooms */
     ln_chat *chat;                 /* has to outlive the server */
-    bool has_broker;
-    ln_reload *reload; /* likewise, or NULL; needs the broker */
+    ln_reload *reload;             /* likewise, or NULL */
 } ln_routes_options;
 
 /* Mounts them all; everything is copied. An error as ln_server_ws() and ln_rooms_mount() have

@@ -150,15 +150,10 @@ static void warn(const ln_serve_settings *set)
         {set->anonymous, "--anonymous: whoever has no token comes in all the same"},
         {set->origins != NULL && strchr(set->origins, '*') != NULL,
          "--origins *: any page may connect in its visitors' name"},
-        {set->open_broker, "--open-broker: whoever may not enter a room reads it at /wsmq"},
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(weak); i++)
         if (weak[i].is_so)
             fprintf(stderr, "linnet serve: warning: %s\n", weak[i].sentence);
-    if (!ln_serve_has_broker(set))
-        fputs("linnet serve: no broker at /wsmq: it would let anybody into the rooms "
-              "(--open-broker)\n",
-              stderr);
 }
 
 static void reload(service *s)
@@ -301,7 +296,6 @@ static int mount_with(const service *s, const ln_rooms_policy *policy)
                                       .rooms = &rooms,
                                       .overflow = (enum ln_overflow)set->overflow,
                                       .chat = s->chat,
-                                      .has_broker = ln_serve_has_broker(set),
                                       .reload = s->reload};
     return ln_routes_mount(s->server, &routes);
 }
@@ -441,8 +435,7 @@ const ln_verb ln_serve_verb = {
              "  /rooms?room=NAME     sends every message to all who are in the room;\n"
              "                       &presence=1&name=NICK adds messages about who is there\n"
              "  /ws                  binary commands and JSON-RPC, with a chat\n"
-             "  /wsmq                a broker, see linnet pub, sub and call; only while\n"
-             "                       the rooms are for everybody\n"
+             "  /wsmq                a broker, see linnet pub, sub and call\n"
              "  /_admin/broadcast, /_admin/metrics\n"
              "                       with a secret, see doc/rooms.md\n"
              "  /health              200 while the process works\n"

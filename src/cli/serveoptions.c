@@ -228,10 +228,6 @@ const ln_option ln_serve_options[] = {
      .offset = AT(admin_secret_file),
      .value = "FILE",
      .help = "its first line, of 32 bytes at least, opens /_admin/broadcast and /_admin/metrics"},
-    {.name = "open-broker",
-     .type = LN_OPTION_SET,
-     .offset = AT(open_broker),
-     .help = "a broker at /wsmq even so: whoever comes there reads and writes in all rooms"},
     {.name = "exclude-sender",
      .type = LN_OPTION_SET,
      .offset = AT(exclude_sender),
@@ -345,12 +341,6 @@ static const char *find_tls_mistake(const ln_serve_settings *s)
     return NULL;
 }
 
-bool ln_serve_has_broker(const ln_serve_settings *s)
-{
-    const bool wants_tokens = s->token_required || (s->rooms == LN_ROOMS_STRICT && !s->anonymous);
-    return s->open_broker || (!wants_tokens && s->rules_file == NULL && s->passwords_file == NULL);
-}
-
 const char *ln_serve_find_mistake(const ln_serve_settings *s, bool has_secret)
 {
     const bool has_keys =
@@ -370,7 +360,5 @@ const char *ln_serve_find_mistake(const ln_serve_settings *s, bool has_secret)
     if (!has_keys &&
         (s->auth_issuer != NULL || s->auth_audience != NULL || s->query_token || s->refresh_tokens))
         return "what is said of tokens needs an --auth-secret-file, --auth-key or --auth-jwks";
-    if (s->watch != NULL && !ln_serve_has_broker(s))
-        return "--watch needs the broker, which would let anybody into the rooms: --open-broker";
     return NULL;
 }

@@ -32,7 +32,7 @@ typedef struct ln_serve_settings {
     uint32_t rooms; /* enum ln_rooms_mode */
     char *auth_secret_file, *auth_jwks, *auth_issuer, *auth_audience;
     ln_option_list auth_keys;
-    bool token_required, anonymous, query_token, refresh_tokens, exclude_sender, open_broker;
+    bool token_required, anonymous, query_token, refresh_tokens, exclude_sender;
     char *rules_file, *passwords_file, *admin_secret_file;
     uint32_t rooms_max, room_members_max, registrations_max; /* 0 = the default */
     uint32_t joins_per_second;
@@ -43,10 +43,6 @@ typedef struct ln_serve_settings {
 
 extern const ln_option ln_serve_options[];
 extern const ln_serve_settings ln_serve_defaults;
-
-/* The broker has the topics that rooms are: not if those are not for everybody, unless it was asked
- * for. */
-bool ln_serve_has_broker(const ln_serve_settings *s);
 
 /* What does not go together in them, as a sentence; NULL: nothing. `has_secret`: the environment
  * holds one for tokens. */

@@ -468,24 +468,6 @@ def strict_row_11_passwords_and_rules():
 
 
 @test
-def guarded_rooms_have_no_back_door():
-    path("passwords", "locked:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
-    path("rules", "allow all locked anyone\n")
-    guards = (("--room-passwords", path("passwords")), ("--rules", path("rules")),
-              ("--auth-secret-file", path("secret"), "--token-required"),
-              ("--auth-secret-file", path("secret"), "--rooms", "strict"))
-    for guard in guards:
-        with administered(*guard) as s, Raw(s, target="/wsmq") as c:
-            same("/wsmq with %s" % guard[0], c.status, 404)
-            s.said("no broker at /wsmq")
-    for open_to_all in ((), ("--rooms", "strict", "--anonymous"), ("--auth-secret-file", path("secret")),
-                        (*guards[0], "--open-broker")):
-        with administered(*open_to_all) as s, Raw(s, target="/wsmq") as c:
-            same("/wsmq with %s" % (open_to_all,), c.status, 101)
-    linnet("serve", "--watch", os.path.dirname(path("rules")), *guards[0], code=2)
-
-
-@test
 def strict_row_12_capacity():
     with strict("--anonymous", "--max-room-members", "1", "--max-registrations", "2") as s:
         with Raw(s, target="/rooms?room=a"):
