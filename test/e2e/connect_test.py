@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: MIT
 """`linnet connect` against an independent server (python3-websockets), through pipes and on a pseudo-terminal.
 
-Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the
-program, build/release/linnet by default; arguments select tests whose names contain one of them.
+How it is run is said in kit.py.
 """
 import asyncio
 import base64
@@ -24,25 +23,12 @@ import tempfile
 import termios
 import threading
 import time
-import traceback
 from urllib.parse import parse_qs, urlsplit
 
-try:
+from kit import LINNET, PATIENCE, free_port, holds, main, prerequisites, same, test, true
+
+with prerequisites("openssl"):
     import websockets
-except ImportError:
-    print("not ok - prerequisites: python3-websockets is missing (for %s)" % sys.executable)
-    sys.exit(1)
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
-PATIENCE = 20  # seconds, for anything that should happen soon
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
 
 # ------------------------------------------------------------------------------------------------ the server
 
@@ -229,24 +215,9 @@ def url(path):
     return "ws://127.0.0.1:%d/%s" % (PORT, path)
 
 
-def same(what, got, wanted):
-    if got != wanted:
-        raise AssertionError("%s is %s, not %s" % (what, repr(got)[:300], repr(wanted)[:300]))
-
-
-def holds(what, text, part):
-    if part not in text:
-        raise AssertionError("%s lacks %r: %s" % (what, part, repr(text)[-400:]))
-
-
 def lacks(what, text, part):
     if part in text:
         raise AssertionError("%s has %r: %s" % (what, part, repr(text)[-400:]))
-
-
-def true(what, value):
-    if not value:
-        raise AssertionError("not so: " + what)
 
 
 def ended(done, code):
@@ -784,9 +755,7 @@ def reconnect_survives_a_cut():
 
 @test
 def reconnect_waits_for_a_server_to_come_up():
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    port = free_port()
     p = start("--reconnect", "-w", "0.5", "ws://127.0.0.1:%d/echo" % port)
     p.stdin.write(b"patience\n")
     p.stdin.close()
@@ -1075,36 +1044,6 @@ def the_terminal_is_left_as_it_was():
     os.close(slave)
 
 
-# ------------------------------------------------------------------------------------------------ running them
-
-
-def missing():
-    if not os.access(LINNET, os.X_OK):
-        return "%s is not a program (build it, or set LINNET)" % LINNET
-    try:
-        subprocess.run(["openssl", "version"], capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "openssl is missing"
-    return None
-
-
-def attempt(function):
-    try:
-        function()
-    except Exception as error:  # any failure of a test is a result, not the end of the others
-        why = str(error) or traceback.format_exc(limit=1)
-        print("not ok - %s: %s" % (function.__name__, why.replace("\n", " | ")), flush=True)
-        return False
-    print("ok - %s" % function.__name__, flush=True)
-    return True
-
-
 if __name__ == "__main__":
-    lack = missing()
-    if lack is not None:
-        print("not ok - prerequisites: " + lack)
-        sys.exit(1)
     PORT, SLOW_PORT = start_servers()
-    chosen = [f for f in TESTS if len(sys.argv) < 2 or any(word in f.__name__ for word in sys.argv[1:])]
-    results = [attempt(f) for f in chosen]
-    sys.exit(0 if all(results) and results else 1)
+    sys.exit(main(title=str))
