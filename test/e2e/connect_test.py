@@ -233,6 +233,12 @@ def soon(what, condition):
         time.sleep(0.02)
 
 
+def say(name, text):
+    """What the server says on a connection; the program may know of that earlier than the server does."""
+    soon("the server has the connection", record(name).opened.is_set)
+    on_loop(record(name).socket.send(text))
+
+
 # ------------------------------------------------------------------------------------------------ usage
 
 
@@ -398,7 +404,7 @@ def no_close_goes_on_listening_after_the_input():
     soon("the message came", lambda: record("stay").messages == ["bye"])
     time.sleep(0.3)
     same("exit code so far", p.poll(), None)
-    on_loop(record("stay").socket.send("later"))
+    say("stay", "later")
     on_loop(record("stay").socket.close(1000))
     same("output", p.stdout.read(), b"later\n")
     same("exit code", p.wait(PATIENCE), 0)
@@ -906,7 +912,7 @@ def a_message_does_not_destroy_the_line_being_typed():
     t.wait("> ")
     t.type("my lin")
     t.wait("my lin")
-    on_loop(record("typing").socket.send("breaking news"))
+    say("typing", "breaking news")
     t.wait("< breaking news\r\n")
     t.wait("> my lin")
     t.type("e\r")
@@ -921,7 +927,7 @@ def a_line_of_several_rows_survives_a_message():
     t.wait("> ")
     t.type("0123456789" * 5)  # with the prompt, 52 columns: the third row
     t.settle()
-    on_loop(record("rows").socket.send("news"))
+    say("rows", "news")
     passed = t.wait("< news")
     holds("clearing", passed, "\x1b[2A\x1b[J")
     t.settle()
@@ -937,7 +943,7 @@ def messages_arrive_while_a_key_sequence_is_incomplete():
     t.wait("> ")
     t.type("\x1b")  # the editor waits for the rest of the sequence
     time.sleep(0.2)
-    on_loop(record("escape").socket.send("not stuck"))
+    say("escape", "not stuck")
     t.wait("< not stuck")
     t.type("[D")
     t.type("x\r")
