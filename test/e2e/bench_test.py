@@ -3,8 +3,7 @@
 """`linnet bench` against honest servers (linnet, python3-websockets, npm ws) and against dishonest ones.
 
 What an honest one gets must be sane and without an error; what a dishonest one does must be found, named, counted, and end
-with status 1. Prints TAP; exit status 1 if a test failed. $LINNET is the program; arguments select tests whose names
-contain one of them.
+with status 1. How it is run is said in kit.py.
 """
 import asyncio
 import html.parser
@@ -15,40 +14,22 @@ import pty
 import re
 import resource
 import select
-import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import traceback
 
-try:
+import kit
+from kit import Folder, LINNET, ROOT, free_port, main, make_certificate, prerequisites, test, wait_for_port
+
+with prerequisites("node", "openssl"):
     import websockets
-except ImportError:
-    print("not ok - prerequisites: python3-websockets is missing (for %s)" % sys.executable)
-    sys.exit(1)
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-LINNET = os.environ.get("LINNET", os.path.join(HERE, "../../build/release/linnet"))
-FOLDER = tempfile.mkdtemp(prefix="linnet-bench-")
+folder = Folder(prefix="linnet-bench-")
 PATIENCE = 30  # seconds, for anything that should happen soon
 BRIEF = ["-t", "500ms", "--warmup", "100ms", "--timeout", "1s"]
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 # ------------------------------------------------------------------------------------------------ python's servers
@@ -232,7 +213,7 @@ class Python(threading.Thread):
 
     async def serve(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(f"{FOLDER}/cert.pem", f"{FOLDER}/key.pem")
+        context.load_cert_chain(folder.path("cert.pem"), folder.path("key.pem"))
         options = {"max_size": None, "ping_interval": None, "max_queue": 256}
         async with websockets.serve(serve_one, "127.0.0.1", 0, compression=None, **options) as plain, \
                 websockets.serve(serve_one, "127.0.0.1", 0, compression=None, ssl=context, **options) as secure, \
@@ -250,26 +231,14 @@ class Python(threading.Thread):
 # ------------------------------------------------------------------------------------------------ the other servers
 
 
-def wait_for_port(port):
-    for _ in range(400):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.025)
-    raise AssertionError("the server does not listen")
-
-
-class Linnet:
+class Linnet(kit.Server):
     def __init__(self):
-        self.port, self.tls = free_port(), free_port()
-        self.process = subprocess.Popen([LINNET, "serve", "--listen", f"127.0.0.1:{self.port}", "--listen-tls",
-                                         f"127.0.0.1:{self.tls}", "--tls-cert", f"{FOLDER}/cert.pem", "--tls-key",
-                                         f"{FOLDER}/key.pem", "--log-level", "error"], stderr=subprocess.DEVNULL)
-        wait_for_port(self.port)
+        super().__init__("--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0", "--tls-cert", folder.path("cert.pem"), "--tls-key",
+                         folder.path("key.pem"), "--log-level", "error", listeners=2)
+        self.tls = self.ports[1]
 
     def url(self, path="echo"):
-        return f"ws://127.0.0.1:{self.port}/{path}"
+        return super().url("/" + path)
 
     @property
     def pid(self):
@@ -286,7 +255,7 @@ server.on('connection', (socket) => socket.on('message', (data, isBinary) => soc
 class Node:
     def __init__(self):
         self.port = free_port()
-        self.process = subprocess.Popen(["node", "-e", NODE, str(self.port), "deflate"], cwd=HERE)
+        self.process = subprocess.Popen(["node", "-e", NODE, str(self.port), "deflate"], cwd=os.path.join(ROOT, "test/e2e"))
         wait_for_port(self.port)
 
     def url(self):
@@ -359,7 +328,7 @@ def linnet_echoes(world):
 @test
 def the_json_has_the_keys_that_are_documented(world):
     found = good("echo", world.linnet.url(), "-c", "2", "--rate", "500", "--pid", world.linnet.pid)
-    text = open(os.path.join(HERE, "../../doc/bench.md")).read().split("## JSON")[1]
+    text = open(os.path.join(ROOT, "doc/bench.md")).read().split("## JSON")[1]
     documented = set(re.findall(r"^\| `([a-z0-9_.]+)` \|", text, re.M))
 
     def keys(value, prefix=""):
@@ -395,7 +364,7 @@ def python_echoes_with_compression(world):
 def over_tls_with_and_without_trust(world):
     url = f"wss://127.0.0.1:{world.linnet.tls}/echo"
     good("echo", url, "-c", "5", "-d", "4", "-k")
-    good("echo", url, "-c", "5", "-d", "4", "--ca", f"{FOLDER}/cert.pem", "--deflate", "--text")
+    good("echo", url, "-c", "5", "-d", "4", "--ca", folder.path("cert.pem"), "--deflate", "--text")
     good("echo", f"wss://127.0.0.1:{world.python.secure}/echo", "-c", "3", "-k")
     count, found = bad("tls", "echo", url, "-c", "4")
     assert count == 4 and found["opening"]["failed"] == 4 and found["count"] == 0
@@ -461,10 +430,8 @@ def fanout_where_the_sender_hears_nothing(world):
 
 @test
 def idle_connections_are_weighed_and_alive(world):
-    fresh = Linnet()  # one that has not grown yet
-    found = measure("idle", fresh.url(), "-c", "400", "--pid", fresh.pid)
-    fresh.process.kill()
-    fresh.process.wait()
+    with Linnet() as fresh:  # one that has not grown yet
+        found = measure("idle", fresh.url(), "-c", "400", "--pid", fresh.pid)
     assert found["errors"] == {} and 50 < found["server"]["bytes_per_connection"] < 40000, found["server"]
     assert found["verified"] == 400 and found["latency_us"]["count"] == 400
 
@@ -653,7 +620,7 @@ class Page(html.parser.HTMLParser):
 
 @test
 def the_report_is_one_page_that_loads_nothing(world):
-    path = f"{FOLDER}/report.html"
+    path = folder.path("report.html")
     done = run("echo", world.linnet.url("echo?a=<b>&c=\"d\""), "-c", "4", "--report", path, "--pid", world.linnet.pid, *BRIEF)
     assert done.returncode == 0, done.stderr
     text = open(path).read()
@@ -671,7 +638,7 @@ def the_report_is_one_page_that_loads_nothing(world):
 
 @test
 def a_bad_result_makes_a_page_too(world):
-    path = f"{FOLDER}/bad.html"
+    path = folder.path("bad.html")
     done = run("echo", world.python.url("drop"), "-c", "2", "--report", path, *BRIEF)
     assert done.returncode == 1 and Page(open(path).read()).open == []
     assert "messages were lost" in open(path).read()
@@ -761,41 +728,15 @@ class World:
         self.linnet, self.python, self.node = Linnet(), Python(), Node()
 
     def end(self):
-        for server in (self.linnet, self.node):
-            server.process.terminate()
-        assert self.linnet.process.wait(PATIENCE) == 0, "linnet serve did not end cleanly"
+        self.node.process.terminate()
+        assert self.linnet.stop() == 0, "linnet serve did not end cleanly"
         self.node.process.wait(PATIENCE)
 
 
-def make_certificate():
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout",
-                    f"{FOLDER}/key.pem", "-out", f"{FOLDER}/cert.pem"], check=True, capture_output=True)
-
-
-def main():
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # servers that misbehave are told so by their library
-    make_certificate()
-    world = World()
-    failed = 0
-    for function in TESTS:
-        name = function.__name__.replace("_", " ")
-        if len(sys.argv) > 1 and not any(word in name for word in sys.argv[1:]):
-            continue
-        began = time.monotonic()
-        try:
-            function(world)
-            print(f"ok - {name}", flush=True)
-        except Exception as error:  # every failure is one line; the next test goes on
-            failed += 1
-            print(f"not ok - {name}: {type(error).__name__} {error}".replace("\n", " "), flush=True)
-            print("# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
-        if os.environ.get("TIMES"):
-            print(f"# {time.monotonic() - began:.1f} s", flush=True)
-    world.end()
-    shutil.rmtree(FOLDER)
-    return failed > 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # servers that misbehave are told so by their library
+    make_certificate(folder.name)
+    everybody = World()
+    status = main(everybody)
+    everybody.end()
+    sys.exit(status)

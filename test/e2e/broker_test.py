@@ -4,147 +4,45 @@
 Python's json): `linnet serve` at /wsmq and examples/broker, both generations of messages, to the byte where there are
 bytes. Tests whose names begin with "upstream" are of mistakes that the system had from which the protocol comes.
 
-Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the
-program, build/release/linnet by default, with the examples beside it; arguments select tests whose names contain one
-of them.
+How it is run is said in kit.py.
 """
 import asyncio
-import contextlib
 import json
-import os
 import re
 import resource
-import select
-import socket
 import struct
-import subprocess
 import sys
 import time
-import traceback
 
-try:
+from kit import PATIENCE, Raw, Server, UPGRADE, example, main, prerequisites, request, same, stopping, test, true
+
+with prerequisites():
     import websockets
-except ImportError:
-    print("not ok - prerequisites: python3-websockets is missing (for %s)" % sys.executable)
-    sys.exit(1)
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
-EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(LINNET)), "examples")
-PATIENCE = 20  # seconds, for anything that should happen soon
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def same(what, got, wanted):
-    if got != wanted:
-        raise AssertionError("%s is %s, not %s" % (what, repr(got)[:300], repr(wanted)[:300]))
-
-
-def true(what, value):
-    if not value:
-        raise AssertionError("not so: " + what)
-
-
-@contextlib.contextmanager
-def program(*args):
-    """A running server; its port, and what it says."""
-    process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    process.said = b""
-    try:
-        wait_said(process, rb"(?::|port )(\d+)/?[^\n]*\n")
-        process.port = int(re.search(rb"(?::|port )(\d+)/?", process.said).group(1))
-        yield process
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
-        process.stdout.close()
-
-
-def wait_said(process, pattern):
-    """Waits until the program has said something."""
-    end = time.monotonic() + PATIENCE
-    while not re.search(pattern, process.said):
-        ready = select.select([process.stdout], [], [], max(0, end - time.monotonic()))[0]
-        true("it says %r: %r" % (pattern, process.said[-300:]), ready)
-        piece = os.read(process.stdout.fileno(), 4096)
-        true("it runs: %r" % process.said, piece)
-        process.said += piece
 
 
 def serve(*args):
-    return program(LINNET, "serve", "--listen", "127.0.0.1:0", "--workers", "2", *args)
-
-
-def example(*args):
-    return program(os.path.join(EXAMPLES, "broker"), "127.0.0.1:0", *args)
+    return stopping(Server("--workers", "2", *args))
 
 
 # ------------------------------------------------------------------------------------------------ bare sockets
 
 
-KEY = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+class Peer(Raw):
+    """Speaks JSON."""
 
-
-class Peer:
-    """A client that says exactly what it is told to and hears exactly what comes."""
-
-    def __init__(self, port, path="/wsmq", fields=""):
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.sendall(("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s%s\r\n" % (path, port, KEY, fields)).encode())
-        self.rest = b""
-        while b"\r\n\r\n" not in self.rest:
-            piece = self.socket.recv(65536)
-            true("an answer comes", piece)
-            self.rest += piece
-        head, self.rest = self.rest.split(b"\r\n\r\n", 1)
-        self.status = int(head.split()[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def frame(self, first, payload):
-        size = len(payload)
-        if size < 126:
-            head = bytes([first, 0x80 | size])
-        elif size < 65536:
-            head = bytes([first, 0xFE]) + struct.pack("!H", size)
-        else:
-            head = bytes([first, 0xFF]) + struct.pack("!Q", size)
-        self.socket.sendall(head + b"\0\0\0\0" + payload)
+    def __init__(self, port, path="/wsmq", **fields):
+        super().__init__(port, request(path, {**UPGRADE, "Host": "127.0.0.1:%d" % port, **fields}))
 
     def say(self, text):
-        self.frame(0x81, (text if isinstance(text, str) else json.dumps(text)).encode())
-
-    def exactly(self, n):
-        while len(self.rest) < n:
-            piece = self.socket.recv(65536)
-            true("more comes", piece)
-            self.rest += piece
-        found, self.rest = self.rest[:n], self.rest[n:]
-        return found
-
-    def hear_frame(self):
-        first, size = self.exactly(2)
-        if size >= 126:
-            size = struct.unpack("!H", self.exactly(2))[0] if size == 126 else struct.unpack("!Q", self.exactly(8))[0]
-        return first, self.exactly(size)
+        self.send(0x81, (text if isinstance(text, str) else json.dumps(text)).encode())
 
     def hear(self):
-        first, payload = self.hear_frame()
+        first, payload = self.receive()
         same("what comes", first, 0x81)
         return payload.decode()
 
     def hear_close(self):
-        first, payload = self.hear_frame()
+        first, payload = self.receive()
         same("what comes", first, 0x88)
         return struct.unpack("!H", payload[:2])[0], payload[2:].decode()
 
@@ -183,9 +81,9 @@ def listed(peer, **wish):
 def the_handshake_lets_in_who_may_come():
     with serve() as server:
         port = server.port
-        for fields, status in (("", 101), ("Origin: http://127.0.0.1:%d\r\n" % port, 101), ("Origin: http://127.0.0.1:1\r\n", 403),
-                               ("Origin: https://evil.example\r\n", 403)):
-            with Peer(port, fields=fields) as peer:
+        for fields, status in (({}, 101), ({"Origin": "http://127.0.0.1:%d" % port}, 101), ({"Origin": "http://127.0.0.1:1"}, 403),
+                               ({"Origin": "https://evil.example"}, 403)):
+            with Peer(port, **fields) as peer:
                 same("the status with %r" % fields, peer.status, status)
 
 
@@ -204,7 +102,7 @@ def any_client_id_is_tolerated_and_a_made_one_has_32_digits():
 
 @test
 def a_referer_names_the_page():
-    with serve() as server, Peer(server.port, "/wsmq?client_id=p", "Referer: http://page.example/x\r\n") as peer:
+    with serve() as server, Peer(server.port, "/wsmq?client_id=p", Referer="http://page.example/x") as peer:
         same("how it is listed before it registers", listed(peer), [
             {"id": "p", "name": "browser-http://page.example/x", "clientType": "unknown", "clientUrl": "http://page.example/x"}])
 
@@ -311,7 +209,7 @@ def what_is_of_no_type_is_passed_over():
 @test
 def binary_frames_are_read_and_never_written():
     with serve() as server, Peer(server.port) as peer:
-        peer.frame(0x82, b'{"id":"1","type":"request","topic":"example.echo","payload":1}')
+        peer.send(0x82, b'{"id":"1","type":"request","topic":"example.echo","payload":1}')
         same("the answer", peer.hear(), '{"id":"1","type":"response","topic":"example.echo","payload":1}\n')
 
 
@@ -331,8 +229,8 @@ def a_message_of_a_mebibyte_is_the_longest():
 def pings_are_numbered():
     with serve("--ping-interval", "1s", "--pong-wait", "5s") as server, Peer(server.port) as peer:
         for i in (b"1", b"2"):
-            same("the ping", peer.hear_frame(), (0x89, i))
-            peer.frame(0x8A, i)
+            same("the ping", peer.receive(), (0x89, i))
+            peer.send(0x8A, i)
 
 
 # ------------------------------------------------------------------------------------------------ proxy and list
@@ -402,27 +300,27 @@ def the_demo_answers():
 
 @test
 def the_example_calls_every_registered_page():
-    with example("200") as server, Peer(server.port) as page, Peer(server.port) as silent:
+    with example("broker", "200") as server, Peer(server.port) as page, Peer(server.port) as silent:
         register(page, clientName="page", clientType="browser")
-        for answer, said in (({"type": "response", "payload": {"pong": 1}}, rb'answered \{"pong": 1\}'),
-                             ({"type": "error", "topic": "server.ping", "payload": {"error": "js"}}, rb'refused: 0 "js"'),
-                             ({"type": "error", "error": {"code": 404, "message": "go"}}, rb'refused: 404 "go"')):
+        for answer, said in (({"type": "response", "payload": {"pong": 1}}, r'answered \{"pong": 1\}'),
+                             ({"type": "error", "topic": "server.ping", "payload": {"error": "js"}}, r'refused: 0 "js"'),
+                             ({"type": "error", "error": {"code": 404, "message": "go"}}, r'refused: 404 "go"')):
             match = re.fullmatch(r'\{"id":"([0-9a-f]{32})","type":"request","topic":"server.ping","payload":'
                                  r'\{"timestamp":\d+,"message":"Ping from server"\}\}\n', page.hear())
             true("it is called", match)
             page.say(dict(answer, id=match.group(1)))
-            wait_said(server, said)
+            server.said(said)
         page.hear()
         page.socket.close()
-        wait_said(server, rb"did not answer: the connection is closed")
+        server.said(r"did not answer: the connection is closed")
         silent.silent()  # who did not register is not called
 
 
 @test
 def the_application_hears_publications_and_knows_its_clients():
-    with example() as server, Peer(server.port, "/wsmq", "Referer: http://r/\r\n") as page:
+    with example("broker") as server, Peer(server.port, "/wsmq", Referer="http://r/") as page:
         page.say({"type": "publish", "topic": "news.1", "payload": [1]})
-        wait_said(server, rb"news\.1: \[1\]\n")
+        server.said(r"news\.1: \[1\]\n")
         same("where it is", page.ask({"id": "1", "type": "request", "topic": "example.where"})["payload"], {"url": "http://r/"})
         with Peer(server.port, "/wsmq?client_id=x") as other:
             answer = other.ask({"id": "p", "type": "request", "topic": "system:proxy", "payload": {"targetId": "x", "topic": "t"}})
@@ -460,15 +358,15 @@ def the_older_generation_registers_and_asks():
 
 @test
 def the_older_generation_gets_requests_too():
-    with example("200") as server, Peer(server.port) as peer:
+    with example("broker", "200") as server, Peer(server.port) as peer:
         peer.say({"header": header("event", "_client.register"), "body": {"pageSessionID": "page-1"}})
         hear_headed(peer)
-        for type, body, said in (("response", {"pong": 1}, rb'answered \{"pong": 1\}'), ("error", {"error": "t"}, rb'refused: 0 "t"'),
-                                 ("error", {"error": {"message": "v2"}}, rb'refused: 0 "v2"')):
+        for type, body, said in (("response", {"pong": 1}, r'answered \{"pong": 1\}'), ("error", {"error": "t"}, r'refused: 0 "t"'),
+                                 ("error", {"error": {"message": "v2"}}, r'refused: 0 "v2"')):
             head, asked = hear_headed(peer)
             same("the request", [head["type"], head["topic"], head["ttl"], asked["message"]], ["request", "server.ping", 5000, "Ping from server"])
             peer.say({"header": header(type, head["correlationID"], correlationID=head["correlationID"]), "body": body})
-            wait_said(server, said)
+            server.said(said)
 
 
 @test
@@ -498,7 +396,7 @@ def the_older_generation_is_not_ended_by_what_is_malformed():
         old.say({"header": header("event", "x"), "body": 1})
         for text in ("nonsense", '{"header":{"type":5}}', '{"id":"1","type":"request","topic":"example.echo"}', "[]"):
             old.say(text)
-        old.frame(0x82, json.dumps({"header": header("request", "example.echo"), "body": 1}).encode())
+        old.send(0x82, json.dumps({"header": header("request", "example.echo"), "body": 1}).encode())
         old.say({"header": header("request", "example.echo", correlationID="c"), "body": 7})
         same("the next answer", hear_headed(old)[1], 7)
 
@@ -534,7 +432,7 @@ def upstream_2_and_3_a_second_client_of_an_id_took_the_first_ones_place():
 def upstream_7_a_stop_said_nothing():
     with serve() as server, Peer(server.port) as peer:
         peer.silent()
-        server.terminate()
+        server.process.terminate()
         same("the code", peer.hear_close()[0], 1001)
 
 
@@ -597,24 +495,6 @@ def every_request_of_many_clients_ends_once():
         asyncio.run(all_of_them(server.port))
 
 
-def main():
-    words = sys.argv[1:]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    failed = 0
-    for function in TESTS:
-        name = function.__name__.replace("_", " ")
-        if words and not any(word in name for word in words):
-            continue
-        began = time.monotonic()
-        try:
-            function()
-            print("ok - %s # %.1f s" % (name, time.monotonic() - began), flush=True)
-        except Exception as error:  # a test that fails any way has failed
-            failed += 1
-            print("not ok - %s: %s" % (name, str(error).replace("\n", " ")), flush=True)
-            traceback.print_exc()
-    sys.exit(failed > 0)
-
-
 if __name__ == "__main__":
-    main()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    sys.exit(main())

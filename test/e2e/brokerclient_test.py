@@ -1,38 +1,22 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """The C client of a broker (the example `brokerclient`, in its three ways to run) against a broker of ours in Python, made of
-python3-websockets and the protocol's description alone, and against `linnet serve`. Prints TAP; exit status 1 if a test failed.
-
-  LINNET         the program
-  LINNET_BUILD   the folder it was built in
+python3-websockets and the protocol's description alone, and against `linnet serve`. How it is run is said in kit.py.
 """
 import asyncio
 import contextlib
 import json
 import os
-import socket
 import sys
-import traceback
 import urllib.parse
 
-import websockets
+from kit import EXAMPLES, PATIENCE, Server, main, prerequisites, same, stopping, test
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LINNET = os.environ.get("LINNET", os.path.join(TOP, "build/release/linnet"))
-EXAMPLE = os.path.join(os.environ.get("LINNET_BUILD", os.path.dirname(LINNET)), "examples/brokerclient")
+with prerequisites():
+    import websockets
+
+EXAMPLE = os.path.join(EXAMPLES, "brokerclient")
 WAYS = ("loop", "thread", "foreign")
-PATIENCE = 20
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def same(what, got, wanted):
-    if got != wanted:
-        raise AssertionError("%s: %r, not %r" % (what, got, wanted))
 
 
 class Broker:
@@ -168,20 +152,12 @@ def what_is_called_while_connections_are_cut_is_sent_once():
 
 async def against_linnet(way):
     """What the example prints when its server is `linnet serve`, in which it lists the clients."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    server = await asyncio.create_subprocess_exec(LINNET, "serve", "--listen", "127.0.0.1:%d" % port, "--log-level", "error",
-                                                  stderr=asyncio.subprocess.DEVNULL)
-    try:  # the example connects until it succeeds
-        example = await asyncio.create_subprocess_exec(EXAMPLE, way, "ws://127.0.0.1:%d/wsmq" % port,
-                                                       stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    with stopping(Server("--log-level", "error")) as server:
+        example = await asyncio.create_subprocess_exec(EXAMPLE, way, server.url("/wsmq"), stdout=asyncio.subprocess.PIPE,
+                                                       stderr=asyncio.subprocess.PIPE)
         out, _ = await asyncio.wait_for(example.communicate(), PATIENCE)
         same("the exit status", example.returncode, 0)
         return sorted(out.decode().splitlines())
-    finally:
-        server.terminate()
-        await server.wait()
 
 
 @test
@@ -193,22 +169,5 @@ def linnet_serve_is_such_a_broker():
         same("what it hears", heard, "measured.celsius 21.5")
 
 
-def main():
-    words = sys.argv[1:]
-    failed = 0
-    for function in TESTS:
-        name = function.__name__.replace("_", " ")
-        if words and not any(word in name for word in words):
-            continue
-        try:
-            function()
-            print("ok - %s" % name, flush=True)
-        except Exception as error:  # a test that fails any way has failed
-            failed += 1
-            print("not ok - %s: %s" % (name, str(error).replace("\n", " ")), flush=True)
-            traceback.print_exc()
-    sys.exit(failed > 0)
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

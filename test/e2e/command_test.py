@@ -3,9 +3,7 @@
 """The command dialect, seen by independent clients (python3-websockets, bare sockets, Python's json): the chat of
 `linnet serve` and of examples/chat, commands and JSON-RPC of examples/rpc, to the byte.
 
-Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the
-program, build/release/linnet by default, with the examples beside it; arguments select tests whose names contain one
-of them.
+How it is run is said in kit.py.
 """
 import asyncio
 import contextlib
@@ -17,162 +15,49 @@ import resource
 import select
 import socket
 import struct
-import subprocess
 import sys
 import time
-import traceback
 
-try:
+import kit
+from kit import (EXAMPLES, PATIENCE, Program, Server, UPGRADE, case, example, frame, free_port, main, prerequisites, request, same,
+                 stopping, test, true, wait_for_port)
+
+with prerequisites():
     import websockets
-except ImportError:
-    print("not ok - prerequisites: python3-websockets is missing (for %s)" % sys.executable)
-    sys.exit(1)
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
-EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(LINNET)), "examples")
-PATIENCE = 20  # seconds, for anything that should happen soon
 PAYLOAD_MAX = 10485760
 RPC = 0xFFFFFFFF
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def same(what, got, wanted):
-    if got != wanted:
-        raise AssertionError("%s is %s, not %s" % (what, repr(got)[:300], repr(wanted)[:300]))
-
-
-def true(what, value):
-    if not value:
-        raise AssertionError("not so: " + what)
-
-
-@contextlib.contextmanager
-def program(*args):
-    """A running server; its port."""
-    process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
-        said = b""
-        end = time.monotonic() + PATIENCE
-        while not re.search(rb"(?::|port )(\d+)", said) or b"\n" not in said:
-            true("it says its port: %r" % said, select.select([process.stdout], [], [], max(0, end - time.monotonic()))[0])
-            piece = os.read(process.stdout.fileno(), 4096)
-            true("it runs: %r" % said, piece)
-            said += piece
-        process.port = int(re.search(rb"(?::|port )(\d+)/?", said).group(1))
-        yield process
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
-        process.stdout.close()
 
 
 def serve(*args):
-    return program(LINNET, "serve", "--listen", "127.0.0.1:0", *args)
+    return stopping(Server(*args))
 
 
 def rpc_example(*args):
-    return program(os.path.join(EXAMPLES, "rpc"), "127.0.0.1:0", *args)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return example("rpc", *args)
 
 
 @contextlib.contextmanager
 def chat_example():
     """It says nothing; the port is chosen for it."""
     port = free_port()
-    process = subprocess.Popen([os.path.join(EXAMPLES, "chat-server"), "127.0.0.1:%d" % port])
-    process.port = port
-    try:
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                true("it listens", time.monotonic() < end)
-                time.sleep(0.01)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
+    with stopping(Program(os.path.join(EXAMPLES, "chat-server"), "127.0.0.1:%d" % port)) as program:
+        program.port = port
+        wait_for_port(port)
+        yield program
 
 
 # ------------------------------------------------------------------------------------------------ bare sockets
 
 
-KEY = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+class Raw(kit.Raw):
+    """Speaks commands."""
 
-
-class Raw:
-    """A client that says exactly what it is told to."""
-
-    def __init__(self, port, path="/ws", fields=KEY, method="GET", early=b"", version="1.1"):
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.sendall(("%s %s HTTP/%s\r\nHost: 127.0.0.1:%d\r\n%s\r\n" % (method, path, version, port, fields)).encode() + early)
-        self.rest = b""
-        self.head = self.until(b"\r\n\r\n")
-        self.status = int(self.head.split()[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def until(self, end):
-        while end not in self.rest:
-            piece = self.socket.recv(65536)
-            true("%r comes: %r" % (end, self.rest), piece)
-            self.rest += piece
-        at = self.rest.index(end) + len(end)
-        found, self.rest = self.rest[:at], self.rest[at:]
-        return found
-
-    def take(self, n):
-        while len(self.rest) < n:
-            piece = self.socket.recv(1 << 20)
-            true("%d bytes come, not only %r" % (n, self.rest), piece)
-            self.rest += piece
-        found, self.rest = self.rest[:n], self.rest[n:]
-        return found
-
-    def all(self):
-        """What comes until the server's FIN."""
-        while True:
-            piece = self.socket.recv(65536)
-            if not piece:
-                return self.rest
-            self.rest += piece
-
-    def frame(self, first, payload=b"", masked=True):
-        n = len(payload)
-        size = bytes([n]) if n < 126 else b"\x7e" + struct.pack(">H", n) if n < 65536 else b"\x7f" + struct.pack(">Q", n)
-        size = bytes([size[0] | (0x80 if masked else 0)]) + size[1:]
-        return bytes([first]) + size + (bytes(4) if masked else b"") + payload
-
-    def send(self, first, payload=b"", masked=True):
-        self.socket.sendall(self.frame(first, payload, masked))
+    def __init__(self, port, path="/ws", fields=UPGRADE, method="GET", early=b"", version="1.1"):
+        super().__init__(port, request(path, {"Host": "127.0.0.1:%d" % port, **fields}, method, version) + early)
 
     def command(self, number, payload=b""):
         self.send(0x82, struct.pack(">I", number) + payload)
-
-    def receive(self):
-        """(first byte, payload) of the next frame."""
-        first, size = self.take(2)
-        if size >= 126:
-            size = int.from_bytes(self.take(2 if size == 126 else 8), "big")
-        return first, self.take(size)
 
     def ask(self, text):
         self.command(RPC, text if isinstance(text, bytes) else text.encode())
@@ -194,31 +79,29 @@ def row(name, upstream, here, why, run):
         same("what is done here", run(), here)
         same("that it differs", here != upstream, why is not None)
 
-    check.__name__ = name + (", as upstream" if why is None else ", differs: " + why)
-    TESTS.append(check)
+    case(name + (", as upstream" if why is None else ", differs: " + why), check)
 
 
-FIELD = dict(line.split(": ") for line in KEY.split("\r\n") if line)
 PLAIN_GET = "a client sends it always, and to whoever does not 426 says what is wanted"
 
 
 def handshake(path="/ws", method="GET", version="1.1", want=lambda c: c.status, **changes):
-    told = dict(FIELD, **{name.replace("_", "-"): value for name, value in changes.items()})
-    fields = "".join("%s: %s\r\n" % (name, value) for name, value in told.items() if value is not None)
-    with rpc_example() as p, Raw(p.port, path, fields.replace("PORT", str(p.port)), method, version=version) as c:
-        true("nothing is agreed upon", b"Sec-WebSocket-Pro" not in c.head and b"Extensions" not in c.head)
-        return want(c)
+    with rpc_example() as p:
+        told = {name.replace("_", "-"): value.replace("PORT", str(p.port)) for name, value in changes.items()}
+        with Raw(p.port, path, {**UPGRADE, **told}, method, version=version) as c:
+            true("nothing is agreed upon", "Sec-WebSocket-Pro" not in c.head and "Extensions" not in c.head)
+            return want(c)
 
 
 def bare(c):
     """A refusal without what changes from time to time."""
-    return re.sub(rb"(Date|Server): [^\r]*\r\n", b"", c.head) + c.all()
+    return re.sub(rb"(Date|Server): [^\r]*\r\n", b"", c.head.encode()) + c.all()
 
 
 for what, upstream, here, why, asked in (
         ("upgrade, answered with three fields", None, None, None, dict(want=lambda c: c.head == (
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n") or c.head)),
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n") or c.head)),
         ("a query", 101, 101, None, dict(path="/ws?x=1")),
         ("another path", 404, 404, None, dict(path="/ws/")),
         ("no path", 404, 404, None, dict(path="/")),
@@ -254,7 +137,7 @@ for what, upstream, here, why, asked in (
 @test
 def what_comes_right_behind_the_handshake_is_read():
     with rpc_example() as p:
-        with Raw(p.port, early=Raw.frame(None, 0x82, b"\0\0\0\1early")) as c:
+        with Raw(p.port, early=frame(0x82, b"\0\0\0\1early")) as c:
             same("the echo", c.receive(), (0x82, b"\0\0\0\1early"))
 
 
@@ -324,7 +207,7 @@ def end_of_what_is_announced():
 
 def end_of_a_flood():
     with rpc_example() as p, Raw(p.port) as c:
-        c.socket.sendall(b"".join(c.frame(0x82, b"\0\0\0\1x") for _ in range(230)))
+        c.socket.sendall(b"".join(frame(0x82, b"\0\0\0\1x") for _ in range(230)))
         answer, payload = c.receive()
         while answer == 0x82:
             answer, payload = c.receive()
@@ -388,9 +271,9 @@ def commands_come_back_whatever_their_shape():
 @test
 def the_message_too_many_is_refused_and_the_reason_is_read():
     with rpc_example() as p, Raw(p.port) as c:
-        c.socket.sendall(b"".join(c.frame(0x89, b"") for _ in range(150)))  # pings are free
+        c.socket.sendall(b"".join(frame(0x89, b"") for _ in range(150)))  # pings are free
         same("a pong", c.receive()[0], 0x8A)
-        c.socket.sendall(b"".join(c.frame(0x82, b"\0\0\0\1x") for _ in range(230)))
+        c.socket.sendall(b"".join(frame(0x82, b"\0\0\0\1x") for _ in range(230)))
         frames = []
         while not frames or frames[-1][0] != 0x88:
             frames.append(c.receive())
@@ -736,28 +619,10 @@ def structs_are_checked_at_the_border():
                 else:
                     same("the result", answer["result"], wanted)
 
-    with program(os.path.join(EXAMPLES, "typed"), "127.0.0.1:0") as server:
+    with example("typed") as server:
         asyncio.run(talk(server.port))
 
 
-def main():
-    words = sys.argv[1:]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    failed = 0
-    for function in TESTS:
-        name = function.__name__.replace("_", " ")
-        if words and not any(word in name for word in words):
-            continue
-        began = time.monotonic()
-        try:
-            function()
-            print("ok - %s # %.1f s" % (name, time.monotonic() - began), flush=True)
-        except Exception as error:  # a test that fails any way has failed
-            failed += 1
-            print("not ok - %s: %s" % (name, str(error).replace("\n", " ")), flush=True)
-            traceback.print_exc()
-    sys.exit(failed > 0)
-
-
 if __name__ == "__main__":
-    main()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    sys.exit(main())

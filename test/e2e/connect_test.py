@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: MIT
 """`linnet connect` against an independent server (python3-websockets), through pipes and on a pseudo-terminal.
 
-Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the
-program, build/release/linnet by default; arguments select tests whose names contain one of them.
+How it is run is said in kit.py.
 """
 import asyncio
 import base64
@@ -24,25 +23,12 @@ import tempfile
 import termios
 import threading
 import time
-import traceback
 from urllib.parse import parse_qs, urlsplit
 
-try:
+from kit import LINNET, PATIENCE, free_port, holds, main, prerequisites, same, test, true
+
+with prerequisites("openssl"):
     import websockets
-except ImportError:
-    print("not ok - prerequisites: python3-websockets is missing (for %s)" % sys.executable)
-    sys.exit(1)
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
-PATIENCE = 20  # seconds, for anything that should happen soon
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
 
 # ------------------------------------------------------------------------------------------------ the server
 
@@ -229,24 +215,9 @@ def url(path):
     return "ws://127.0.0.1:%d/%s" % (PORT, path)
 
 
-def same(what, got, wanted):
-    if got != wanted:
-        raise AssertionError("%s is %s, not %s" % (what, repr(got)[:300], repr(wanted)[:300]))
-
-
-def holds(what, text, part):
-    if part not in text:
-        raise AssertionError("%s lacks %r: %s" % (what, part, repr(text)[-400:]))
-
-
 def lacks(what, text, part):
     if part in text:
         raise AssertionError("%s has %r: %s" % (what, part, repr(text)[-400:]))
-
-
-def true(what, value):
-    if not value:
-        raise AssertionError("not so: " + what)
 
 
 def ended(done, code):
@@ -260,6 +231,12 @@ def soon(what, condition):
         if time.monotonic() > end:
             raise AssertionError("never came true: " + what)
         time.sleep(0.02)
+
+
+def say(name, text):
+    """What the server says on a connection; the program may know of that earlier than the server does."""
+    soon("the server has the connection", record(name).opened.is_set)
+    on_loop(record(name).socket.send(text))
 
 
 # ------------------------------------------------------------------------------------------------ usage
@@ -427,7 +404,7 @@ def no_close_goes_on_listening_after_the_input():
     soon("the message came", lambda: record("stay").messages == ["bye"])
     time.sleep(0.3)
     same("exit code so far", p.poll(), None)
-    on_loop(record("stay").socket.send("later"))
+    say("stay", "later")
     on_loop(record("stay").socket.close(1000))
     same("output", p.stdout.read(), b"later\n")
     same("exit code", p.wait(PATIENCE), 0)
@@ -784,9 +761,7 @@ def reconnect_survives_a_cut():
 
 @test
 def reconnect_waits_for_a_server_to_come_up():
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    port = free_port()
     p = start("--reconnect", "-w", "0.5", "ws://127.0.0.1:%d/echo" % port)
     p.stdin.write(b"patience\n")
     p.stdin.close()
@@ -937,7 +912,7 @@ def a_message_does_not_destroy_the_line_being_typed():
     t.wait("> ")
     t.type("my lin")
     t.wait("my lin")
-    on_loop(record("typing").socket.send("breaking news"))
+    say("typing", "breaking news")
     t.wait("< breaking news\r\n")
     t.wait("> my lin")
     t.type("e\r")
@@ -952,7 +927,7 @@ def a_line_of_several_rows_survives_a_message():
     t.wait("> ")
     t.type("0123456789" * 5)  # with the prompt, 52 columns: the third row
     t.settle()
-    on_loop(record("rows").socket.send("news"))
+    say("rows", "news")
     passed = t.wait("< news")
     holds("clearing", passed, "\x1b[2A\x1b[J")
     t.settle()
@@ -968,7 +943,7 @@ def messages_arrive_while_a_key_sequence_is_incomplete():
     t.wait("> ")
     t.type("\x1b")  # the editor waits for the rest of the sequence
     time.sleep(0.2)
-    on_loop(record("escape").socket.send("not stuck"))
+    say("escape", "not stuck")
     t.wait("< not stuck")
     t.type("[D")
     t.type("x\r")
@@ -1075,36 +1050,6 @@ def the_terminal_is_left_as_it_was():
     os.close(slave)
 
 
-# ------------------------------------------------------------------------------------------------ running them
-
-
-def missing():
-    if not os.access(LINNET, os.X_OK):
-        return "%s is not a program (build it, or set LINNET)" % LINNET
-    try:
-        subprocess.run(["openssl", "version"], capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "openssl is missing"
-    return None
-
-
-def attempt(function):
-    try:
-        function()
-    except Exception as error:  # any failure of a test is a result, not the end of the others
-        why = str(error) or traceback.format_exc(limit=1)
-        print("not ok - %s: %s" % (function.__name__, why.replace("\n", " | ")), flush=True)
-        return False
-    print("ok - %s" % function.__name__, flush=True)
-    return True
-
-
 if __name__ == "__main__":
-    lack = missing()
-    if lack is not None:
-        print("not ok - prerequisites: " + lack)
-        sys.exit(1)
     PORT, SLOW_PORT = start_servers()
-    chosen = [f for f in TESTS if len(sys.argv) < 2 or any(word in f.__name__ for word in sys.argv[1:])]
-    results = [attempt(f) for f in chosen]
-    sys.exit(0 if all(results) and results else 1)
+    sys.exit(main(title=str))

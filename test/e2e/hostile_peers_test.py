@@ -2,96 +2,39 @@
 # SPDX-License-Identifier: MIT
 """Peers that mean harm, against `linnet serve`: what they send costs them their connection, and nobody else anything.
 
-Bytes are made by hand and sent over bare sockets; witnesses are python3-websockets. Prints a line for each test,
-"ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the program, build/release/linnet by
-default; arguments select tests whose names contain one of them.
+Bytes are made by hand and sent over bare sockets; witnesses are python3-websockets. How it is run is said in kit.py.
 """
 import asyncio
 import itertools
 import os
 import re
 import resource
-import select
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import traceback
 import zlib
 
-try:
-    import websockets
-except ImportError:
-    print("not ok - prerequisites: python3-websockets is missing (for %s)" % sys.executable)
-    sys.exit(1)
+import kit
+from kit import PATIENCE, UPGRADE, connect, dial, frame, is_sanitized, main, prerequisites, request, run_async, same, test, true
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
-PATIENCE = 20  # seconds, for anything that should happen soon
+with prerequisites():
+    import websockets  # for connect()
+
 MIB = 1 << 20
-TESTS = []
 
 
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def same(what, got, wanted):
-    if got != wanted:
-        raise AssertionError("%s is %s, not %s" % (what, repr(got)[:300], repr(wanted)[:300]))
-
-
-def true(what, value):
-    if not value:
-        raise AssertionError("not so: " + what)
-
-
-def is_sanitized():
-    """Is the program built with a sanitizer, whose own memory counts as its?"""
-    with open(LINNET, "rb") as program:
-        content = program.read()
-    return b"__tsan_init" in content or b"__asan_init" in content
-
-
-class Server:
-    """A running `linnet serve` on a free port."""
-
-    def __init__(self, *args, **how):
-        self.process = subprocess.Popen([LINNET, "serve", "--listen", "127.0.0.1:0", *args], stderr=subprocess.PIPE, **how)
-        said = b""
-        end = time.monotonic() + PATIENCE
-        while b"\n" not in said:
-            true("it says its port: %r" % said, select.select([self.process.stderr], [], [], max(0, end - time.monotonic()))[0])
-            piece = os.read(self.process.stderr.fileno(), 4096)
-            true("it runs: %r" % said, piece)
-            said += piece
-        self.port = int(re.search(rb":(\d+)/ ", said).group(1))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.process.stderr.close()
-
-    def url(self, path):
-        return "ws://127.0.0.1:%d%s" % (self.port, path)
+class Server(kit.Server):
+    """Knows what it has open, and what it takes."""
 
     def connect(self):
-        c = socket.create_connection(("127.0.0.1", self.port))
-        c.settimeout(PATIENCE)
-        c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return c
+        return dial(self.port)
 
-    def upgraded(self, path, more=""):
+    def upgraded(self, path, **fields):
         c = self.connect()
-        c.sendall(request(path, more))
+        c.sendall(request(path, {**UPGRADE, **fields}))
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             piece = c.recv(1)
@@ -129,18 +72,6 @@ class Server:
             same("an echo", receive(c, 7), b"\x81\x05well?")
 
 
-def request(path, more=""):
-    return ("GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n" % (path, more)).encode()
-
-
-def frame(first, payload=b""):
-    """Masked with zeros, which is a mask as any other."""
-    n = len(payload)
-    length = bytes([0x80 | n]) if n < 126 else b"\xfe" + struct.pack("!H", n) if n < 65536 else b"\xff" + struct.pack("!Q", n)
-    return bytes([first]) + length + bytes(4) + payload
-
-
 def receive(c, n):
     data = b""
     while len(data) < n:
@@ -166,14 +97,6 @@ def reset(c):
     c.close()
 
 
-def run_async(coroutine):
-    return asyncio.run(asyncio.wait_for(coroutine, 3 * PATIENCE))
-
-
-def connect(url, **more):
-    return websockets.connect(url, **dict(dict(max_size=None, ping_interval=None), **more))
-
-
 # ------------------------------------------------------------------------------------------------ breaking off
 
 
@@ -197,8 +120,8 @@ def a_refusal_of_any_kind_gives_its_descriptor_back():
     bad = [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"\0" * 100,
            request("/nowhere"), request("/rooms?room=%00"), request("/rooms?room=" + "r" * 129),
            request("/echo").replace(b"13", b"12"), request("/echo").replace(b"GET", b"POST"),
-           request("/echo").replace(b"AAAA==", b"AAAA=A"), b"GET /" + b"a" * 100000, b"POST /health HTTP/1.1\r\nHost: x\r\n"
-           b"Content-Length: 99999999999999999999\r\n\r\n", request("/echo", "Origin: https://evil.example\r\n"),
+           request("/echo").replace(b"ZQ==", b"ZQ=A"), b"GET /" + b"a" * 100000, b"POST /health HTTP/1.1\r\nHost: x\r\n"
+           b"Content-Length: 99999999999999999999\r\n\r\n", request("/echo", {**UPGRADE, "Origin": "https://evil.example"}),
            b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 10000 + b"\r\n"]
     with Server("--workers", "2") as s:
         s.is_well()
@@ -223,8 +146,8 @@ def a_refusal_of_any_kind_gives_its_descriptor_back():
 def nothing_behind_a_refused_upgrade_is_a_request():
     hidden = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     refused = [request("/echo").replace(b"Version: 13", b"Version: 77"), request("/echo").replace(b"GET", b"POST"),
-               request("/echo").replace(b"AAAA==", b"AA=="), request("/echo", "Content-Length: 44\r\n"),
-               request("/echo", "Transfer-Encoding: chunked\r\n"), request("/echo", "Origin: https://evil.example\r\n"),
+               request("/echo").replace(b"ZQ==", b"=="), request("/echo", {**UPGRADE, "Content-Length": "44"}),
+               request("/echo", {**UPGRADE, "Transfer-Encoding": "chunked"}), request("/echo", {**UPGRADE, "Origin": "https://evil.example"}),
                request("/rooms?room=%20")]
     with Server() as s:
         for data in refused:
@@ -263,7 +186,7 @@ def a_compression_bomb_ends_its_sender():
     with Server("--workers", "1") as s:
         s.is_well()
         for _ in range(3):
-            with s.upgraded("/echo", "Sec-WebSocket-Extensions: permessage-deflate\r\n") as c:
+            with s.upgraded("/echo", **{"Sec-WebSocket-Extensions": "permessage-deflate"}) as c:
                 c.sendall(frame(0xc2, bomb[:-4]))
                 first, length = receive(c, 2)
                 same("close frame and code", (first, receive(c, length)[:2]), (0x88, struct.pack("!H", 1009)))
@@ -280,7 +203,7 @@ def compressed_connections_that_come_and_go_leave_no_memory():
 
     def come_and_go(s, times):
         for _ in range(times):
-            with s.upgraded("/echo", "Sec-WebSocket-Extensions: permessage-deflate\r\n") as c:
+            with s.upgraded("/echo", **{"Sec-WebSocket-Extensions": "permessage-deflate"}) as c:
                 c.sendall(message)
                 receive(c, 2)
 
@@ -414,24 +337,5 @@ def a_small_stack_is_enough():
         s.is_well()
 
 
-# ------------------------------------------------------------------------------------------------ running them
-
-
-def attempt(function):
-    try:
-        function()
-    except Exception as error:  # any failure of a test is a result, not the end of the others
-        why = str(error) or traceback.format_exc(limit=1)
-        print("not ok - %s: %s" % (function.__name__, why.replace("\n", " | ")), flush=True)
-        return False
-    print("ok - %s" % function.__name__, flush=True)
-    return True
-
-
 if __name__ == "__main__":
-    if not os.access(LINNET, os.X_OK):
-        print("not ok - prerequisites: %s is not a program (build it, or set LINNET)" % LINNET)
-        sys.exit(1)
-    chosen = [f for f in TESTS if len(sys.argv) < 2 or any(word in f.__name__ for word in sys.argv[1:])]
-    results = [attempt(f) for f in chosen]
-    sys.exit(0 if all(results) and results else 1)
+    sys.exit(main(title=str))

@@ -3,8 +3,7 @@
 """`linnet pub`, `sub` and `call`: against `linnet serve`, killed and restarted in between, and against a broker of our
 own (python3-websockets) that looks at what they send and misbehaves when it is told to.
 
-Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the
-program, build/release/linnet by default; arguments select tests whose names contain one of them.
+How it is run is said in kit.py.
 """
 import asyncio
 import contextlib
@@ -13,48 +12,19 @@ import os
 import queue
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import traceback
 
-try:
+from kit import LINNET, PATIENCE, Server, free_port, main, make_certificate, prerequisites, same, test, true
+
+with prerequisites():
     import websockets
-except ImportError:
-    print("not ok - prerequisites: python3-websockets is missing (for %s)" % sys.executable)
-    sys.exit(1)
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
-PATIENCE = 20  # seconds, for anything that should happen soon
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def same(what, got, wanted):
-    if got != wanted:
-        raise AssertionError("%s is %s, not %s" % (what, repr(got)[:300], repr(wanted)[:300]))
-
-
-def true(what, value):
-    if not value:
-        raise AssertionError("not so: " + what)
 
 
 # ------------------------------------------------------------------------------------------------ programs
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Program:
@@ -108,10 +78,9 @@ def running(*args, **more):
 
 
 @contextlib.contextmanager
-def serving(port=0, *more):
-    with running("serve", "--listen", "127.0.0.1:%d" % port, *more) as server:
-        server.until("the server", lambda: re.search(rb"serving \S+:(\d+)/", server.err))
-        server.url = "ws://127.0.0.1:%s/wsmq" % re.search(rb"serving \S+:(\d+)/", server.err)[1].decode()
+def serving(port=0):
+    with Server("--listen", "127.0.0.1:%d" % port) as server:
+        server.url = server.url("/wsmq")
         yield server
 
 
@@ -449,13 +418,10 @@ def a_refused_topic_is_a_failure():
 @test
 def tls_is_verified():
     with tempfile.TemporaryDirectory() as folder:
+        make_certificate(folder)
         cert, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost", "-addext",
-                        "subjectAltName=DNS:localhost"], check=True, capture_output=True)
-        with running("serve", "--listen-tls", "localhost:0", "--tls-cert", cert, "--tls-key", key) as server:
-            server.until("the server", lambda: re.search(rb"serving \S+:(\d+)/", server.err))
-            url = "wss://localhost:%s/wsmq" % re.search(rb"serving \S+:(\d+)/", server.err)[1].decode()
+        with Server("--listen-tls", "localhost:0", "--tls-cert", cert, "--tls-key", key) as server:
+            url = "wss://localhost:%d/wsmq" % server.port
             same("with the right authority", run("pub", "--ca", cert, url, "t", "x"), (0, "", ""))
             same("without looking", run("pub", "-k", url, "t", "x"), (0, "", ""))
             code, _, err = run("pub", url, "t", "x")
@@ -476,23 +442,5 @@ def wrong_words_are_code_2():
         true("help of " + verb, code == 0 and "ws://127.0.0.1:8080/wsmq" in " ".join(out.split()))
 
 
-def main():
-    words = sys.argv[1:]
-    failed = 0
-    for function in TESTS:
-        name = function.__name__.replace("_", " ")
-        if words and not any(word in name for word in words):
-            continue
-        began = time.monotonic()
-        try:
-            function()
-            print("ok - %s # %.1f s" % (name, time.monotonic() - began), flush=True)
-        except Exception as error:  # a test that fails any way has failed
-            failed += 1
-            print("not ok - %s: %s" % (name, str(error).replace("\n", " ")), flush=True)
-            traceback.print_exc()
-    sys.exit(failed > 0)
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,76 +3,36 @@
 """python3-websockets as the independent peer, both ways, with and without permessage-deflate and TLS.
 
 Their client checks /echo of `linnet serve`; our client (the example `roundtrip`) checks an echo server of theirs. Also:
-a certificate reload under load, where nobody may be dropped. Prints TAP; exit status 1 if a test failed.
-
-  LINNET         the program
-  LINNET_BUILD   the folder it was built in
+a certificate reload under load, where nobody may be dropped. How it is run is said in kit.py.
 """
 import asyncio
-import os
 import random
 import signal
-import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 
-import websockets
+import kit
+from kit import EXAMPLES, case, main, make_certificate, prerequisites, same
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LINNET = os.environ.get("LINNET", os.path.join(TOP, "build/release/linnet"))
-BUILD = os.environ.get("LINNET_BUILD", os.path.dirname(LINNET))
+with prerequisites("openssl"):
+    import websockets
+
 SIZES = [0, 1, 125, 126, 127, 65535, 65536, 1 << 20, 16 << 20]
 PINGS = 1000
-failures = 0
 
 
-def report(name, error=None):
-    global failures
-    failures += error is not None
-    print(f"not ok - {name}: {error}" if error is not None else f"ok - {name}", flush=True)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def make_certificate(folder, name="localhost", serial="1"):
-    """A self-signed certificate in folder/cert.pem and key.pem."""
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-set_serial", serial, "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1",
-                    "-keyout", f"{folder}/key.new", "-out", f"{folder}/cert.new"], check=True, capture_output=True)
-    os.replace(f"{folder}/key.new", f"{folder}/key.pem")
-    os.replace(f"{folder}/cert.new", f"{folder}/cert.pem")
-
-
-class Server:
+class Server(kit.Server):
     """`linnet serve` with a plain and a TLS listener."""
 
     def __init__(self, folder):
-        self.plain, self.tls = free_port(), free_port()
-        self.process = subprocess.Popen(
-            [LINNET, "serve", "--listen", f"127.0.0.1:{self.plain}", "--listen-tls", f"127.0.0.1:{self.tls}", "--tls-cert",
-             f"{folder}/cert.pem", "--tls-key", f"{folder}/key.pem", "--log-level", "warn"])
+        super().__init__("--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0", "--tls-cert", f"{folder}/cert.pem", "--tls-key",
+                         f"{folder}/key.pem", "--log-level", "warn", listeners=2)
+        self.tls = self.ports[1]
 
     def url(self, is_tls):
-        return f"wss://localhost:{self.tls}/echo" if is_tls else f"ws://127.0.0.1:{self.plain}/echo"
-
-    async def wait(self):
-        for _ in range(200):
-            try:
-                (await asyncio.open_connection("127.0.0.1", self.plain))[1].close()
-                return
-            except OSError:
-                await asyncio.sleep(0.05)
-        raise RuntimeError("linnet serve does not listen")
-
-    def stop(self):
-        self.process.terminate()
-        assert self.process.wait(20) == 0, "linnet serve did not end cleanly"
+        return f"wss://localhost:{self.tls}/echo" if is_tls else super().url("/echo")
 
 
 def trust(folder):
@@ -118,7 +78,7 @@ async def our_client(arguments, compression, context, scheme):
     async with websockets.serve(echo, "127.0.0.1", 0, max_size=None, compression=compression, ssl=context, ping_interval=None,
                                 max_queue=64) as server:
         port = server.sockets[0].getsockname()[1]
-        process = await asyncio.create_subprocess_exec(f"{BUILD}/examples/roundtrip", *arguments, f"{scheme}://localhost:{port}/",
+        process = await asyncio.create_subprocess_exec(f"{EXAMPLES}/roundtrip", *arguments, f"{scheme}://localhost:{port}/",
                                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         output, _ = await asyncio.wait_for(process.communicate(), 120)
         assert process.returncode == 0, output.decode()
@@ -171,37 +131,31 @@ async def bad_reload_keeps_the_old(server, folder):
         assert await ws.recv() == "still here"
 
 
-async def run(name, coroutine):
-    try:
-        await asyncio.wait_for(coroutine, 200)
-        report(name)
-    except Exception as error:  # every failure is one line; the next test goes on
-        report(name, f"{type(error).__name__} {error}".replace("\n", " "))
+def add(name, function, *given):
+    """A case that awaits something, not for ever."""
+    case(name, lambda: asyncio.run(asyncio.wait_for(function(*given), 200)))
 
 
-async def main():
-    with tempfile.TemporaryDirectory() as folder:
-        make_certificate(folder)
-        server = Server(folder)
-        await server.wait()
-        theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        theirs.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
-        for is_tls in (False, True):
-            for compression in (None, "deflate"):
-                kind = ("TLS" if is_tls else "plain") + (", deflate" if compression else "")
-                await run(f"python client, linnet server: {kind}",
-                          their_client(server.url(is_tls), compression, trust(folder) if is_tls else None))
-                arguments = (["--deflate"] if compression else []) + (["--ca", f"{folder}/cert.pem"] if is_tls else [])
-                await run(f"linnet client, python server: {kind}",
-                          our_client(arguments, compression, theirs if is_tls else None, "wss" if is_tls else "ws"))
-        await run("certificates change under load and nobody is dropped", reload_under_load(server, folder))
-        await run("a certificate that cannot be read leaves the old one in force", bad_reload_keeps_the_old(server, folder))
-        try:
-            server.stop()
-            report("linnet serve ends cleanly")
-        except Exception as error:
-            report("linnet serve ends cleanly", error)
-    sys.exit(failures > 0)
+def add_all(folder, server):
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
+    for is_tls in (False, True):
+        for compression in (None, "deflate"):
+            kind = ("TLS" if is_tls else "plain") + (", deflate" if compression else "")
+            add(f"python client, linnet server: {kind}", their_client, server.url(is_tls), compression,
+                trust(folder) if is_tls else None)
+            arguments = (["--deflate"] if compression else []) + (["--ca", f"{folder}/cert.pem"] if is_tls else [])
+            add(f"linnet client, python server: {kind}", our_client, arguments, compression, theirs if is_tls else None,
+                "wss" if is_tls else "ws")
+    add("certificates change under load and nobody is dropped", reload_under_load, server, folder)
+    add("a certificate that cannot be read leaves the old one in force", bad_reload_keeps_the_old, server, folder)
+    case("linnet serve ends cleanly", lambda: same("the exit code", server.stop(), 0))
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as certificates:
+        make_certificate(certificates)
+        with Server(certificates) as linnet:
+            add_all(certificates, linnet)
+            status = main()
+    sys.exit(status)

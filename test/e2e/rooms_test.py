@@ -4,8 +4,7 @@
 
 Handshakes row by row, limits, tokens, passwords, rules, rates, close codes, the administrators' requests, reloading.
 
-Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the
-program, build/release/linnet by default; arguments select tests whose names contain one of them.
+How it is run is said in kit.py.
 """
 import asyncio
 import base64
@@ -21,51 +20,20 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import traceback
 
-try:
+import kit
+from kit import Folder, LINNET, PATIENCE, UPGRADE, dial, main, prerequisites, request, run_async, same, soon, test, true
+
+with prerequisites():
     import jwt
     import websockets
-except ImportError as missing:
-    print("not ok - prerequisites: %s (for %s)" % (missing, sys.executable))
-    sys.exit(1)
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
-PATIENCE = 20  # seconds, for anything that should happen soon
 SECRET = "jwt-" + "0123456789abcdef" * 4
 ADMIN = "admin-" + "fedcba9876543210" * 2
 PASSWORD = "correct horse"
-FIELDS = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
-          "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
-TESTS = []
-folder = tempfile.TemporaryDirectory(prefix="linnet-rooms-")
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def same(what, got, wanted):
-    if got != wanted:
-        raise AssertionError("%s is %s, not %s" % (what, repr(got)[:300], repr(wanted)[:300]))
-
-
-def true(what, value):
-    if not value:
-        raise AssertionError("not so: " + what)
-
-
-def path(name, text=None):
-    file = os.path.join(folder.name, name)
-    if text is not None:
-        with open(file, "w") as out:
-            out.write(text)
-    return file
+path = Folder(prefix="linnet-rooms-").path
 
 
 def linnet(*words, stdin="", code=0, env=None):
@@ -89,41 +57,14 @@ def token(secret=SECRET, lifetime=600, **claims):
     return jwt.encode({"sub": "u-1", "exp": int(time.time()) + lifetime, **claims}, secret, algorithm="HS256")
 
 
-class Server:
-    """A running `linnet serve` on a free port. What it says is kept in .log."""
+class Server(kit.Server):
+    """Sees nothing of our environment, and is asked and administered."""
 
     def __init__(self, *args, env=None):
-        self.process = subprocess.Popen([LINNET, "serve", "--listen", "127.0.0.1:0", *args], stderr=subprocess.PIPE,
-                                        env={**clean_environment(), **(env or {})})
-        self.log = ""
-        self.said(r":(\d+)/ ")
-        self.port = int(re.search(r":(\d+)/ ", self.log)[1])
-        self.next_address = 1
-
-    def read(self, patience):
-        if select.select([self.process.stderr], [], [], max(0, patience))[0]:
-            data = os.read(self.process.stderr.fileno(), 65536)
-            true("it goes on, after %r" % self.log, data)
-            self.log += data.decode("utf-8", "replace")
-
-    def said(self, pattern, patience=PATIENCE):
-        """Waits until it has said so."""
-        end = time.monotonic() + patience
-        while not re.search(pattern, self.log):
-            true("it says %s: %r" % (pattern, self.log), time.monotonic() < end)
-            self.read(end - time.monotonic())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process.stderr.close()
+        super().__init__(*args, env={**clean_environment(), **(env or {})})
 
     def url(self, query=""):
-        return "ws://127.0.0.1:%d/rooms%s" % (self.port, query)
+        return super().url("/rooms" + query)
 
     def ask(self, method, target, fields=None, body=b"", source=None):
         """Status, head and body of a request; of a connection that ends after it."""
@@ -154,60 +95,11 @@ def administered(*args, **more):
     return Server("--admin-secret-file", path("admin"), *args, **more)
 
 
-class Raw:
-    """A client that says exactly what it is told to."""
+class Raw(kit.Raw):
+    """Takes a server, and tells why it was closed."""
 
-    def __init__(self, server, method="GET", target="/rooms", fields=None, body=b"", source=None):
-        self.socket = socket.create_connection(("127.0.0.1", server.port), PATIENCE, (source or "127.0.0.1", 0))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.rest = b""
-        lines = {"Host": "127.0.0.1:%d" % server.port, **(FIELDS if fields is None else fields)}
-        head = "%s %s HTTP/1.1\r\n%s\r\n" % (method, target, "".join("%s: %s\r\n" % (k, v) for k, v in lines.items() if v is not None))
-        self.socket.sendall(head.encode("latin-1") + body)
-        self.head = self.until(b"\r\n\r\n").decode("latin-1")
-        self.status = int(self.head.split()[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def until(self, end):
-        while end not in self.rest:
-            piece = self.socket.recv(65536)
-            true("%r comes: %r" % (end, self.rest), piece)
-            self.rest += piece
-        at = self.rest.index(end) + len(end)
-        found, self.rest = self.rest[:at], self.rest[at:]
-        return found
-
-    def take(self, n):
-        while len(self.rest) < n:
-            piece = self.socket.recv(1 << 20)
-            true("%d bytes come, not only %r" % (n, self.rest), piece)
-            self.rest += piece
-        found, self.rest = self.rest[:n], self.rest[n:]
-        return found
-
-    def all(self):
-        while True:
-            piece = self.socket.recv(65536)
-            if not piece:
-                return self.rest
-            self.rest += piece
-
-    def send(self, first, payload=b"", masked=True):
-        n = len(payload)
-        size = bytes([n]) if n < 126 else b"\x7e" + struct.pack(">H", n) if n < 65536 else b"\x7f" + struct.pack(">Q", n)
-        size = bytes([size[0] | (0x80 if masked else 0)]) + size[1:]
-        self.socket.sendall(bytes([first]) + size + (bytes(4) if masked else b"") + payload)
-
-    def receive(self):
-        first, size = self.take(2)
-        if size >= 126:
-            size = int.from_bytes(self.take(2 if size == 126 else 8), "big")
-        return first, self.take(size)
+    def __init__(self, server, method="GET", target="/rooms", fields=UPGRADE, body=b"", source=None):
+        super().__init__(server.port, request(target, {"Host": "127.0.0.1:%d" % server.port, **fields}, method) + body, source=source)
 
     def closed(self):
         """Code and reason of the close frame, whatever comes before it."""
@@ -219,7 +111,7 @@ class Raw:
 
 def handshake(server, query="", source=None, **changes):
     """Status and parsed error of an upgrade; None for the error of a 101. Underscores stand for hyphens."""
-    fields = {**FIELDS, **{name.replace("_", "-"): value for name, value in changes.items()}}
+    fields = {**UPGRADE, **{name.replace("_", "-"): value for name, value in changes.items()}}
     with Raw(server, "GET", "/rooms" + query, fields, source=source) as c:
         if c.status == 101:
             return 101, None
@@ -250,14 +142,10 @@ def with_tokens(*args, **more):
 
 
 def engine_refuses(server, wanted, what, method="GET", **changes):
-    fields = {**FIELDS, **{name.replace("_", "-"): value for name, value in changes.items()}}
+    fields = {**UPGRADE, **{name.replace("_", "-"): value for name, value in changes.items()}}
     with Raw(server, method, "/rooms", fields) as c:
         same("status for " + what, c.status, wanted)
         return c.head
-
-
-def run_async(coroutine):
-    return asyncio.run(asyncio.wait_for(coroutine, 3 * PATIENCE))
 
 
 def connect(url, **more):
@@ -266,10 +154,6 @@ def connect(url, **more):
 
 def bearer(text):
     return {"extra_headers": {"Authorization": "Bearer " + text}}
-
-
-async def soon(awaitable):
-    return await asyncio.wait_for(awaitable, PATIENCE)
 
 
 async def ended(ws):
@@ -510,9 +394,9 @@ def who_comes_again_takes_no_second_place():
         for _ in range(20):
             same("refused by the rules, after a place was taken", handshake(s), FORBIDDEN)
             same("refused for the token", handshake(s, Authorization="Bearer x"), BAD_TOKEN)
-            with Raw(s, fields={**FIELDS, "Authorization": good, "Sec-WebSocket-Protocol": "a, a"}) as c:
+            with Raw(s, fields={**UPGRADE, "Authorization": good, "Sec-WebSocket-Protocol": "a, a"}) as c:
                 same("refused by the engine, after all that", c.status, 400)
-            with Raw(s, fields={**FIELDS, "Authorization": good}) as c:
+            with Raw(s, fields={**UPGRADE, "Authorization": good}) as c:
                 same("let in", c.status, 101)
             s.settle(members=0)
         same("every place was given back", s.settle(members=0)["rooms"], 0)
@@ -535,9 +419,8 @@ def passwords_are_limited_for_an_address_and_for_all():
         sockets = []
 
         def try_one(source, password):
-            c = socket.create_connection(("127.0.0.1", s.port), PATIENCE, (source, 0))
-            c.sendall(("GET /rooms?room=locked&room_password=%s HTTP/1.1\r\nHost: x\r\n" % password +
-                       "".join("%s: %s\r\n" % field for field in FIELDS.items()) + "\r\n").encode())
+            c = dial(s.port, source)
+            c.sendall(request("/rooms?room=locked&room_password=" + password))
             sockets.append(c)
             return c
 
@@ -585,9 +468,8 @@ def hashing_takes_eight_threads_at_most():
     path("passwords", "locked:" + pbkdf2(PASSWORD, 2000000, 64) + "\n")
     with administered("--room-passwords", path("passwords"), "--workers", "32") as s, contextlib.ExitStack() as stack:
         for number in range(24):
-            c = stack.enter_context(socket.create_connection(("127.0.0.1", s.port), PATIENCE, ("127.0.4.%d" % (number + 1), 0)))
-            c.sendall(("GET /rooms?room=locked&room_password=w HTTP/1.1\r\nHost: x\r\n" +
-                       "".join("%s: %s\r\n" % field for field in FIELDS.items()) + "\r\n").encode())
+            c = stack.enter_context(dial(s.port, "127.0.4.%d" % (number + 1)))
+            c.sendall(request("/rooms?room=locked&room_password=w"))
         time.sleep(0.2)
         working = sorted(running_threads(s.process.pid) for _ in range(30))[15]
         true("of the server's threads %d work" % working, 6 <= working <= 10)
@@ -793,7 +675,7 @@ def rules_of_tokens():
                 ("another secret", raw_token(hs256, claims, "x" * 64), 403), ("an empty secret", raw_token(hs256, claims, ""), 403),
                 ("no signature", good[:good.rindex(".") + 1], 403), ("two parts", good[:good.rindex(".")], 403),
                 ("four parts", good + ".x", 403), ("padding", good + "=", 403), ("8 KiB", "x" * 8193, 403)):
-            fields = {**FIELDS, "Authorization": "Bearer " + text}
+            fields = {**UPGRADE, "Authorization": "Bearer " + text}
             if len(text) > 8000:  # longer than a head may be: the engine says so
                 wanted = 431
             with Raw(s, fields=fields) as c:
@@ -924,8 +806,8 @@ def rates_of_bytes_users_and_addresses():
         true("bytes: %.2f s" % took, 0.9 < took < 5)
     for flag, fields in (("--user-rate", {"Authorization": "Bearer " + token()}), ("--address-rate", {})):
         with with_tokens(flag, "20", "--workers", "1") as s:
-            with Raw(s, target="/rooms?room=a", fields={**FIELDS, **fields}) as a, \
-                    Raw(s, target="/rooms?room=b", fields={**FIELDS, **fields}) as b, \
+            with Raw(s, target="/rooms?room=a", fields={**UPGRADE, **fields}) as a, \
+                    Raw(s, target="/rooms?room=b", fields={**UPGRADE, **fields}) as b, \
                     Raw(s, target="/rooms?room=c", source="127.0.0.9") as other:
                 begin = time.monotonic()
                 for number in range(30):
@@ -1004,7 +886,7 @@ def a_broadcast_that_reaches_nobody_is_rejected():
 def metrics_in_both_vocabularies():
     path("passwords", "locked:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
     with with_tokens("--room-passwords", path("passwords"), "--max-room-members", "2", "--max-registrations", "10") as s:
-        with Raw(s, target="/rooms?room=a"), Raw(s, target="/rooms?room=a", fields={**FIELDS, "Authorization": "Bearer " + token()}), \
+        with Raw(s, target="/rooms?room=a"), Raw(s, target="/rooms?room=a", fields={**UPGRADE, "Authorization": "Bearer " + token()}), \
                 Raw(s, target="/rooms?room=b"):
             handshake(s, "?room=a")
             handshake(s, "?room=*")
@@ -1126,7 +1008,7 @@ def no_secret_is_ever_logged():
                               ("", {"Authorization": "Bearer " + marks["token"]}),
                               ("?room=locked", {"X_WebSocket_Room_Password": marks["password"]}),
                               ("?token=" + marks["token"] + "%zz", {}), ("?token=" + marks["token"], {"Sec_WebSocket_Extensions": ",,;"})):
-            with Raw(s, target="/rooms" + query, fields={**FIELDS, **{k.replace("_", "-"): v for k, v in fields.items()}}) as c:
+            with Raw(s, target="/rooms" + query, fields={**UPGRADE, **{k.replace("_", "-"): v for k, v in fields.items()}}) as c:
                 answer = c.head + ("" if c.status == 101 else c.all().decode())
             for mark in (*marks.values(), good):
                 true("the answer does not repeat it: " + answer, mark not in answer)
@@ -1134,9 +1016,7 @@ def no_secret_is_ever_logged():
         with Raw(s, target="/rooms?token=" + good) as c:
             c.send(0x81, json.dumps({"type": "refresh", "token": marks["token"]}).encode())
             c.receive()
-        s.process.send_signal(signal.SIGTERM)
-        s.process.wait(PATIENCE)
-        s.log += s.process.stderr.read().decode()
+        s.stop()
         for mark in (*marks.values(), good, SECRET, ADMIN, PASSWORD):
             true("the log does not have it: " + s.log, mark not in s.log)
 
@@ -1203,24 +1083,7 @@ def a_client_that_does_not_read_is_closed_where_that_is_wanted():
         del deaf
 
 
-def main():
+if __name__ == "__main__":
     path("secret", SECRET + "\n")
     path("admin", ADMIN + "\n")
-    chosen = [t for t in TESTS if not sys.argv[1:] or any(word in t.__name__ for word in sys.argv[1:])]
-    failed = 0
-    for function in chosen:
-        name = function.__name__.replace("_", " ")
-        try:
-            function()
-            print("ok - " + name, flush=True)
-        except Exception as problem:  # whatever it is, the next test runs
-            failed += 1
-            where = [frame for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == __file__]
-            print("not ok - %s: %s %s (line %s)" % (name, type(problem).__name__, str(problem).replace("\n", " | "),
-                                                    ", ".join(str(frame.lineno) for frame in where)), flush=True)
-    folder.cleanup()
-    return 1 if failed or not chosen else 0
-
-
-if __name__ == "__main__":
     sys.exit(main())

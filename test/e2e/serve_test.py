@@ -2,15 +2,12 @@
 # SPDX-License-Identifier: MIT
 """`linnet serve`: its paths, options and signals, seen by independent clients (python3-websockets, http.client).
 
-Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the
-program, build/release/linnet by default; arguments select tests whose names contain one of them.
+How it is run is said in kit.py.
 """
-import asyncio
 import http.client
 import json
 import os
 import re
-import select
 import signal
 import socket
 import ssl
@@ -19,72 +16,24 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
-try:
+import kit
+from kit import LINNET, PATIENCE, connect, holds, is_sanitized, main, prerequisites, request, run_async, same, soon, test, true
+
+with prerequisites("openssl"):
     import websockets
-except ImportError:
-    print("not ok - prerequisites: python3-websockets is missing (for %s)" % sys.executable)
-    sys.exit(1)
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
-PATIENCE = 20  # seconds, for anything that should happen soon
-TESTS = []
 
 
-def test(function):
-    TESTS.append(function)
-    return function
+class Server(kit.Server):
+    """Read line by line; .announced are the first ones, which say where it serves."""
 
-
-def same(what, got, wanted):
-    if got != wanted:
-        raise AssertionError("%s is %s, not %s" % (what, repr(got)[:300], repr(wanted)[:300]))
-
-
-def holds(what, text, part):
-    if part not in text:
-        raise AssertionError("%s lacks %r: %s" % (what, part, repr(text)[-400:]))
-
-
-def true(what, value):
-    if not value:
-        raise AssertionError("not so: " + what)
-
-
-class Server:
-    """A running `linnet serve`; with no --listen among `args`, on a free port."""
-
-    def __init__(self, *args, lines=1):
-        if not any(a.startswith("--listen") for a in args):
-            args = ("--listen", "127.0.0.1:0") + args
-        self.process = subprocess.Popen([LINNET, "serve", *args], stderr=subprocess.PIPE)
-        self.log = ""
-        self.announced = [self.line() for _ in range(lines)]
-        ports = [re.search(r":(\d+)/ ", line) for line in self.announced]
-        self.ports = [int(match.group(1)) if match else None for match in ports]
-        self.port = self.ports[0]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process.stderr.close()
+    def __init__(self, *args, listeners=1):
+        super().__init__(*args, listeners=listeners)
+        self.announced = [self.line() for _ in range(listeners)]
 
     def line(self):
-        """The next line on standard error."""
-        end = time.monotonic() + PATIENCE
-        while "\n" not in self.log:
-            if not select.select([self.process.stderr], [], [], max(0, end - time.monotonic()))[0]:
-                raise AssertionError("it says nothing more than %r" % self.log)
-            data = os.read(self.process.stderr.fileno(), 65536)
-            if not data:
-                raise AssertionError("it ended, saying %r" % self.log)
-            self.log += data.decode("utf-8", "replace")
+        """The next line of what it says."""
+        self.said("\n")
         line, self.log = self.log.split("\n", 1)
         return line
 
@@ -101,28 +50,6 @@ class Server:
         answer.body = answer.read()
         connection.close()
         return answer
-
-    def url(self, path):
-        return "ws://127.0.0.1:%d%s" % (self.port, path)
-
-
-def is_sanitized():
-    """Is the program built with a sanitizer, whose own memory counts as its?"""
-    with open(LINNET, "rb") as program:
-        content = program.read()
-    return b"__tsan_init" in content or b"__asan_init" in content
-
-
-def run_async(coroutine):
-    return asyncio.run(asyncio.wait_for(coroutine, 3 * PATIENCE))
-
-
-def connect(url, **more):
-    return websockets.connect(url, **dict(dict(max_size=None, ping_interval=None), **more))
-
-
-def soon(future):
-    return asyncio.wait_for(future, PATIENCE)
 
 
 # ------------------------------------------------------------------------------------------------ usage
@@ -197,7 +124,7 @@ def it_announces_where_it_serves():
     with Server("--workers", "2", "--io", "epoll") as s:
         true(s.announced[0], re.fullmatch(r"linnet \S+ serving http://127\.0\.0\.1:\d+/ \(2 workers, epoll\)",
                                           s.announced[0]))
-    with Server("--workers", "1", "--listen", "127.0.0.1:0", "--listen=[::1]:0", lines=2) as s:
+    with Server("--workers", "1", "--listen", "127.0.0.1:0", "--listen=[::1]:0", listeners=2) as s:
         holds("the second listener", s.announced[1], "http://[::1]:")
         holds("one worker", s.announced[1], "(1 worker, ")
 
@@ -280,8 +207,7 @@ def echo_does_not_count_pings():
 @test
 def a_client_that_does_not_read_its_echoes_is_not_read():
     with Server("--workers", "1") as s, socket.create_connection(("127.0.0.1", s.port)) as c:
-        c.sendall(b"GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                  b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+        c.sendall(request("/echo"))
         holds("the answer", c.recv(4096), b" 101 ")
         frame = b"\x82\xfe\xff\xff\0\0\0\0" + bytes(65535)
         c.settimeout(1.5)
@@ -428,8 +354,7 @@ def small_queues_are_possible():
 def silent_clients_are_pinged_or_not():
     def pings(*args):
         with Server(*args) as s, socket.create_connection(("127.0.0.1", s.port)) as c:
-            c.sendall(b"GET /rooms HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                      b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+            c.sendall(request("/rooms"))
             holds("the answer", c.recv(4096), b" 101 ")
             c.settimeout(1.5)
             try:
@@ -502,7 +427,7 @@ def tls_serves_beside_plain_and_reloads():
     with tempfile.TemporaryDirectory() as folder:
         cert, key = make_certificate(folder, "first")
         with Server("--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key,
-                    "--tls-passphrase-file", os.path.join(folder, "passphrase"), lines=2) as s:
+                    "--tls-passphrase-file", os.path.join(folder, "passphrase"), listeners=2) as s:
             holds("the announcement", s.announced[1], "https://127.0.0.1:")
             run_async(echo_over_tls(s.ports[1], cert))
             same("plain", s.get("/health").status, 200)
@@ -572,8 +497,7 @@ def term_and_int_say_goodbye_with_1001():
 def while_it_drains_it_takes_nobody_in():
     with Server("--workers", "1", "--drain", "5s") as s:
         stubborn = socket.create_connection(("127.0.0.1", s.port))
-        stubborn.sendall(b"GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+        stubborn.sendall(request("/echo"))
         holds("the answer", stubborn.recv(4096), b" 101 ")
         same("ready before", s.get("/ready").status, 200)
         s.signal(signal.SIGTERM)
@@ -593,8 +517,7 @@ def draining_ends_after_its_time_or_a_second_signal():
     for again in (False, True):
         with Server("--workers", "1", "--drain", "10s" if again else "700ms") as s:
             stubborn = socket.create_connection(("127.0.0.1", s.port))
-            stubborn.sendall(b"GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+            stubborn.sendall(request("/echo"))
             holds("the answer", stubborn.recv(4096), b" 101 ")
             began = time.monotonic()
             s.signal(signal.SIGTERM)
@@ -608,35 +531,5 @@ def draining_ends_after_its_time_or_a_second_signal():
             stubborn.close()
 
 
-# ------------------------------------------------------------------------------------------------ running them
-
-
-def missing():
-    if not os.access(LINNET, os.X_OK):
-        return "%s is not a program (build it, or set LINNET)" % LINNET
-    try:
-        subprocess.run(["openssl", "version"], capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "openssl is missing"
-    return None
-
-
-def attempt(function):
-    try:
-        function()
-    except Exception as error:  # any failure of a test is a result, not the end of the others
-        why = str(error) or traceback.format_exc(limit=1)
-        print("not ok - %s: %s" % (function.__name__, why.replace("\n", " | ")), flush=True)
-        return False
-    print("ok - %s" % function.__name__, flush=True)
-    return True
-
-
 if __name__ == "__main__":
-    lack = missing()
-    if lack is not None:
-        print("not ok - prerequisites: " + lack)
-        sys.exit(1)
-    chosen = [f for f in TESTS if len(sys.argv) < 2 or any(word in f.__name__ for word in sys.argv[1:])]
-    results = [attempt(f) for f in chosen]
-    sys.exit(0 if all(results) and results else 1)
+    sys.exit(main(title=str))

@@ -2,45 +2,25 @@
 # SPDX-License-Identifier: MIT
 """`linnet token` against independent implementations: PyJWT, Node's crypto, keys made by openssl.
 
-Prints a line for each test, "ok - name" or "not ok - name: why", and exits with 1 if one failed. $LINNET is the
-program, build/release/linnet by default; arguments select tests whose names contain one of them.
+How it is run is said in kit.py.
 """
 import base64
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
 
-try:
+from kit import Folder, LINNET, main, prerequisites, test
+
+with prerequisites():
     import jwt
     from cryptography.hazmat.primitives import serialization
-except ImportError as missing:
-    print("not ok - prerequisites: %s (for %s)" % (missing, sys.executable))
-    sys.exit(1)
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
 ALGORITHMS = ["%s%d" % (family, bits) for family in ("HS", "RS", "PS", "ES") for bits in (256, 384, 512)]
 SECRET = "0123456789abcdef" * 4
 CLAIMS = {"sub": "u-1", "name": "Zo\u00eb \"Z\"", "roles": ["member", "b c"], "n": {"deep": [1, 2.5, None, True]}}
-TESTS = []
-folder = tempfile.TemporaryDirectory(prefix="linnet-token-")
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def path(name, text=None):
-    file = os.path.join(folder.name, name)
-    if text is not None:
-        with open(file, "w") as out:
-            out.write(text)
-    return file
+path = Folder(prefix="linnet-token-").path
 
 
 def run(*words, stdin="", secret=None):
@@ -282,22 +262,6 @@ def mistakes_are_told_with_their_exit_codes():
         assert SECRET not in done.stderr
 
 
-def main():
-    make_keys()
-    chosen = [t for t in TESTS if not sys.argv[1:] or any(word in t.__name__ for word in sys.argv[1:])]
-    failed = 0
-    for function in chosen:
-        name = function.__name__.replace("_", " ")
-        try:
-            function()
-            print("ok - " + name, flush=True)
-        except Exception as error:  # whatever it is, the next test runs
-            failed += 1
-            where = traceback.extract_tb(error.__traceback__)
-            print("not ok - %s: %s %s (line %s)" % (name, type(error).__name__, str(error).replace("\n", " | "), where[-1].lineno))
-    folder.cleanup()
-    return 1 if failed or not chosen else 0
-
-
 if __name__ == "__main__":
+    make_keys()
     sys.exit(main())

@@ -3,89 +3,25 @@
 """Faults that servers of rooms have had, each as a test against `linnet serve` that fails where the fault is.
 
 Frames are made by hand here and sent over bare sockets; witnesses are python3-websockets. What concerns tokens, roles
-and limits of rooms stands elsewhere. Prints a line for each test, "ok - name" or "not ok - name: why", and exits with
-1 if one failed. $LINNET is the program, build/release/linnet by default; arguments select tests whose names contain
-one of them.
+and limits of rooms stands elsewhere. How it is run is said in kit.py.
 """
 import asyncio
-import os
-import re
-import select
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import time
-import traceback
 
-try:
+from kit import PATIENCE, Raw, Server, connect, main, prerequisites, request, run_async, same, soon, test, true
+
+with prerequisites():
     import websockets
-except ImportError:
-    print("not ok - prerequisites: python3-websockets is missing (for %s)" % sys.executable)
-    sys.exit(1)
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LINNET = os.environ.get("LINNET", os.path.join(ROOT, "build/release/linnet"))
-PATIENCE = 20  # seconds, for anything that should happen soon
 AT_ONCE = 5  # less than a peer gets to answer a goodbye
 MASK = b"\x37\xfa\x21\x3d"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 FIN = 0x80
 PATHS = ("/echo", "/rooms?room=red", "/ws")
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def same(what, got, wanted):
-    if got != wanted:
-        raise AssertionError("%s is %s, not %s" % (what, repr(got)[:300], repr(wanted)[:300]))
-
-
-def true(what, value):
-    if not value:
-        raise AssertionError("not so: " + what)
-
-
-class Server:
-    """A running `linnet serve` on a free port."""
-
-    def __init__(self, *args):
-        self.process = subprocess.Popen([LINNET, "serve", "--listen", "127.0.0.1:0", *args], stderr=subprocess.PIPE)
-        said = b""
-        end = time.monotonic() + PATIENCE
-        while b"\n" not in said:
-            true("it says its port: %r" % said, select.select([self.process.stderr], [], [], max(0, end - time.monotonic()))[0])
-            piece = os.read(self.process.stderr.fileno(), 4096)
-            true("it runs: %r" % said, piece)
-            said += piece
-        self.port = int(re.search(rb":(\d+)/ ", said).group(1))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.process.stderr.close()
-
-    def url(self, path):
-        return "ws://127.0.0.1:%d%s" % (self.port, path)
-
-    def stop(self):
-        """Ends it as an administrator would; its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
-
-
-def request(path):
-    return ("GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n" % path).encode()
 
 
 def masked(payload):
@@ -106,42 +42,22 @@ def code(number, reason=b""):
     return struct.pack("!H", number) + reason
 
 
-class Peer:
-    """A client of bare bytes."""
+class Peer(Raw):
+    """A client that hears the end, too."""
 
     def __init__(self, server, path, more=b"", cut=None):
-        self.socket = socket.create_connection(("127.0.0.1", server.port))
-        self.socket.settimeout(PATIENCE)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.data = b""
         whole = request(path) + more
-        for piece in (whole,) if cut is None else (whole[:cut], whole[cut:]):
-            self.send(piece)
-        while b"\r\n\r\n" not in self.data:
-            piece = self.socket.recv(65536)
-            true("it answers the handshake: %r" % self.data, piece)
-            self.data += piece
-        head, self.data = self.data.split(b"\r\n\r\n", 1)
-        true("it upgrades: %r" % head, head.startswith(b"HTTP/1.1 101 "))
+        super().__init__(server.port, *[whole] if cut is None else (whole[:cut], whole[cut:]))
+        same("the status", self.status, 101)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def send(self, data):
+    def say(self, data):
         self.socket.sendall(data)
 
     def take(self, n):
         """n bytes, or what came before the end."""
-        while len(self.data) < n:
-            piece = self.socket.recv(65536)  # a reset is a failure: it may destroy what came before
-            if not piece:
-                break
-            self.data += piece
-        taken, self.data = self.data[:n], self.data[n:]
-        return taken
+        while len(self.rest) < n and self.more():
+            pass
+        return self.cut(n)
 
     def next(self):
         """First byte and payload of the next frame; (None, b"") at the end."""
@@ -162,21 +78,9 @@ class Peer:
         return struct.unpack("!H", payload[:2])[0] if payload else None
 
 
-def run_async(coroutine):
-    return asyncio.run(asyncio.wait_for(coroutine, 3 * PATIENCE))
-
-
-def connect(url, **more):
-    return websockets.connect(url, **dict(dict(max_size=None, ping_interval=None), **more))
-
-
-def soon(future):
-    return asyncio.wait_for(future, PATIENCE)
-
-
 def only_the_next_comes(witness, sender):
     """What `sender` says now is the first that `witness` hears."""
-    sender.send(frame(FIN | TEXT, b"the next"))
+    sender.say(frame(FIN | TEXT, b"the next"))
     same("what the witness hears", witness.next(), (FIN | TEXT, b"the next"))
 
 
@@ -190,7 +94,7 @@ def a_length_with_the_top_bit_ends_one_connection_and_not_the_server():
             for length in (1 << 63, (1 << 64) - 1, (1 << 63) + 5):
                 for opcode in (TEXT, BINARY):
                     with Peer(s, path, b"") as p:
-                        p.send(bytes([FIN | opcode, 0xff]) + struct.pack("!Q", length) + MASK)
+                        p.say(bytes([FIN | opcode, 0xff]) + struct.pack("!Q", length) + MASK)
                         same("code for 0x%x on %s" % (length, path), p.ended_with(), 1002)
         same("the server", s.process.poll(), None)
         same("its end", s.stop(), 0)
@@ -199,7 +103,7 @@ def a_length_with_the_top_bit_ends_one_connection_and_not_the_server():
 @test
 def an_announced_length_beyond_the_limit_is_refused_before_it_comes():
     with Server("--max-message", "1000B") as s, Peer(s, "/rooms?room=red") as p:
-        p.send(bytes([FIN | BINARY, 0xff]) + struct.pack("!Q", 1 << 40) + MASK)
+        p.say(bytes([FIN | BINARY, 0xff]) + struct.pack("!Q", 1 << 40) + MASK)
         same("code", p.ended_with(), 1009)
 
 
@@ -207,16 +111,16 @@ def an_announced_length_beyond_the_limit_is_refused_before_it_comes():
 def a_message_that_a_close_cuts_short_is_not_delivered():
     with Server("--workers", "2") as s, Peer(s, "/rooms?room=red") as witness, Peer(s, "/rooms?room=red") as other:
         with Peer(s, "/rooms?room=red") as p:
-            p.send(frame(TEXT, b"half of") + frame(CONTINUATION, b" a message") + frame(FIN | CLOSE, code(1000)))
+            p.say(frame(TEXT, b"half of") + frame(CONTINUATION, b" a message") + frame(FIN | CLOSE, code(1000)))
             same("code", p.ended_with(), 1000)
         with Peer(s, "/rooms?room=red") as p:
-            p.send(frame(TEXT, b"half of a message"))
+            p.say(frame(TEXT, b"half of a message"))
             p.socket.shutdown(socket.SHUT_WR)
             while p.next()[0] not in (None, FIN | CLOSE):
                 pass
         only_the_next_comes(witness, other)
     with Server() as s, Peer(s, "/echo") as p:
-        p.send(frame(BINARY, b"half") + frame(FIN | CLOSE, code(1000)))
+        p.say(frame(BINARY, b"half") + frame(FIN | CLOSE, code(1000)))
         same("code", p.ended_with(), 1000)
 
 
@@ -224,14 +128,14 @@ def a_message_that_a_close_cuts_short_is_not_delivered():
 def fragments_together_are_bounded_as_one_message_is():
     with Server("--max-message", "1000B") as s, Peer(s, "/rooms?room=red") as witness:
         with Peer(s, "/rooms?room=red") as p:  # exactly the limit, in ten fragments
-            p.send(frame(TEXT, b"x" * 100) + frame(CONTINUATION, b"x" * 100) * 8 + frame(FIN | CONTINUATION, b"x" * 100))
+            p.say(frame(TEXT, b"x" * 100) + frame(CONTINUATION, b"x" * 100) * 8 + frame(FIN | CONTINUATION, b"x" * 100))
             same("at the limit", p.next(), (FIN | TEXT, b"x" * 1000))
             same("the witness, too", witness.next(), (FIN | TEXT, b"x" * 1000))
-            p.send(frame(TEXT, b"x" * 100) + frame(CONTINUATION, b"x" * 100) * 9 + frame(CONTINUATION, b"x"))
+            p.say(frame(TEXT, b"x" * 100) + frame(CONTINUATION, b"x" * 100) * 9 + frame(CONTINUATION, b"x"))
             same("code above it", p.ended_with(), 1009)
         with Peer(s, "/rooms?room=red") as p:  # and in number
             try:
-                p.send(frame(TEXT, b"") + frame(CONTINUATION, b"") * 100000)
+                p.say(frame(TEXT, b"") + frame(CONTINUATION, b"") * 100000)
             except OSError:
                 pass  # it has been cut off
             same("code for a flood of empty ones", p.ended_with(), 1008)
@@ -280,7 +184,7 @@ def every_violation_has_its_code_and_delivers_nothing():
             for name, data, wanted in VIOLATIONS:
                 with Peer(s, path) as p:
                     # what is behind it must not come through either
-                    p.send(data + frame(FIN | TEXT, b"behind it"))
+                    p.say(data + frame(FIN | TEXT, b"behind it"))
                     same("code of %s on %s" % (name, path), p.ended_with(), wanted)
         with Peer(s, "/rooms?room=red") as p:
             only_the_next_comes(witness, p)
@@ -291,10 +195,10 @@ def every_close_code_that_may_be_sent_is_answered():
     with Server() as s:
         for number in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999):
             with Peer(s, "/rooms?room=red") as p:
-                p.send(frame(FIN | CLOSE, code(number, b"bye")))
+                p.say(frame(FIN | CLOSE, code(number, b"bye")))
                 same("code", p.ended_with(), number)
         with Peer(s, "/rooms?room=red") as p:
-            p.send(frame(FIN | CLOSE))
+            p.say(frame(FIN | CLOSE))
             true("none is answered by none or 1000", p.ended_with() in (None, 1000))
 
 
@@ -302,7 +206,7 @@ def every_close_code_that_may_be_sent_is_answered():
 def text_may_hold_newlines_and_tabs_and_may_be_empty():
     with Server() as s, Peer(s, "/rooms?room=red") as p:
         for text in (b'{\n\t"a": 1\r\n}', b"", b"\x00\x01\x7f"):
-            p.send(frame(FIN | TEXT, text))
+            p.say(frame(FIN | TEXT, text))
             same("it comes back", p.next(), (FIN | TEXT, text))
 
 
@@ -434,24 +338,5 @@ def what_is_published_during_the_stop_breaks_nothing():
         same("exit code", s.process.wait(PATIENCE), 0)
 
 
-# ------------------------------------------------------------------------------------------------ running them
-
-
-def attempt(function):
-    try:
-        function()
-    except Exception as error:  # any failure of a test is a result, not the end of the others
-        why = str(error) or traceback.format_exc(limit=1)
-        print("not ok - %s: %s" % (function.__name__, why.replace("\n", " | ")), flush=True)
-        return False
-    print("ok - %s" % function.__name__, flush=True)
-    return True
-
-
 if __name__ == "__main__":
-    if not os.access(LINNET, os.X_OK):
-        print("not ok - prerequisites: %s is not a program (build it, or set LINNET)" % LINNET)
-        sys.exit(1)
-    chosen = [f for f in TESTS if len(sys.argv) < 2 or any(word in f.__name__ for word in sys.argv[1:])]
-    results = [attempt(f) for f in chosen]
-    sys.exit(0 if all(results) and results else 1)
+    sys.exit(main(title=str))
