@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/text.h"
+#include "hub/filter.h"
 
 /* ---- subscribers and the end ---- */
 
@@ -31,6 +32,29 @@ static void a_subscriber_may_be_taken_out_when_the_server_has_stopped(void **sta
     assert_int_equal(ln_broker_subscribe(w->broker, "t", NULL, NULL), LN_ERR_NOT_FOUND);
     ln_server_free(w->server); /* what was on its way comes back */
     free(w);
+}
+
+static void what_a_subscriber_cannot_have_is_refused_before_the_server_runs(void **state)
+{
+    static const char *const wrong[] = {"", "a..*", "\x01", "$linnet.x", "\xff"};
+    const ln_server_options options = {.workers = 1, .log = kit_quiet};
+    ln_server *const server = ln_server_new(&options);
+    char deep[3 * LN_FILTER_LEVELS_MAX] = "*";
+    ln_broker *broker;
+    (void)state;
+
+    assert_non_null(server);
+    assert_int_equal(ln_broker_mount(server, "/wsmq", NULL, &broker), 0);
+    for (size_t i = 0; i < LN_ARRAY_SIZE(wrong); i++)
+        assert_int_equal(ln_broker_subscribe(broker, wrong[i], kit_on_publication, NULL),
+                         LN_ERR_INVALID);
+    for (int i = 0; i < LN_FILTER_LEVELS_MAX; i++)
+        strcat(deep, ".*");
+    assert_int_equal(ln_broker_subscribe(broker, deep, kit_on_publication, NULL), LN_ERR_LIMIT);
+    assert_int_equal(ln_broker_subscribe(broker, "a.>", kit_on_publication, NULL), 0);
+    assert_int_equal(ln_server_listen(server, "127.0.0.1:0"), 0);
+    assert_int_equal(ln_server_start(server), 0);
+    ln_server_free(server);
 }
 
 /* ---- pings ---- */
@@ -298,6 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_subscriber_may_be_taken_out_when_the_server_has_stopped),
+        cmocka_unit_test(what_a_subscriber_cannot_have_is_refused_before_the_server_runs),
         cmocka_unit_test(who_could_not_be_pinged_is_pinged_when_it_has_caught_up),
         cmocka_unit_test(who_cannot_be_pinged_and_takes_nothing_is_closed),
         cmocka_unit_test(who_the_application_does_not_read_need_not_answer_pings),
