@@ -318,6 +318,41 @@ static void an_answer_that_does_not_get_to_who_asked_is_an_error(void **state)
     raw_close(b);
 }
 
+/* ---- requests of ours ---- */
+
+static ln_rpc_ticket ticket;
+
+/* The request that it takes back has been made by another thread, and waits for this loop. */
+static int on_cancel(const ln_rpc_call *call, void *user)
+{
+    kit_world *const w = user;
+    (void)call;
+    atomic_fetch_add(&w->begun, 1);
+    for (int i = 0; i < 5000 && atomic_load(&w->is_free) == 0; i++)
+        kit_rest_ms(1);
+    return ln_broker_cancel(&ticket);
+}
+
+static void a_request_may_be_taken_back_before_it_has_come_to_its_loop(void **state)
+{
+    kit_world *const w = *state;
+    const int fd = kit_enter(w);
+
+    kit_wait_for(&w->connects, 1);
+    const ln_broker_request_options r = {
+        .conn = atomic_load(&w->last), .topic = LN_SPAN("t"), .on_reply = kit_on_reply, .user = w};
+    assert_int_equal(ln_broker_handle(w->broker, "cancel", on_cancel, w), 0);
+    raw_send_text(fd, "{\"id\":\"1\",\"type\":\"request\",\"topic\":\"cancel\"}");
+    kit_wait_for(&w->begun, 1);
+    assert_int_equal(ln_broker_request(w->broker, &r, &ticket), 0);
+    atomic_store(&w->is_free, 1);
+    kit_hear(fd, "{\"id\":\"1\",\"type\":\"response\",\"topic\":\"cancel\"}\n");
+    assert_non_null(strstr(kit_hear_any(fd), "\"type\":\"request\",\"topic\":\"t\"}"));
+    kit_wait_for(&w->replies, 1);
+    assert_int_equal(atomic_load(&w->reply_error), LN_ERR_CANCELLED);
+    raw_close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +363,7 @@ int main(void)
         cmocka_unit_test(who_the_application_does_not_read_need_not_answer_pings),
         KIT_ONE(who_the_application_does_not_read_stays_so_when_it_has_caught_up),
         cmocka_unit_test(losses_are_forgotten_whatever_the_policy),
+        KIT_ONE(a_request_may_be_taken_back_before_it_has_come_to_its_loop),
         KIT_THREE(an_answer_that_does_not_get_to_who_asked_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
