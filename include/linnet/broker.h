@@ -65,7 +65,8 @@ enum ln_broker_act {
 typedef struct ln_broker_wish {
     enum ln_broker_act act;
     ln_conn *conn;  /* who */
-    ln_span topic;  /* a filter, too, when it subscribes; empty for LN_BROKER_LIST */
+    ln_span topic;  /* empty for LN_BROKER_LIST; to subscribe also a filter: who may have `>` reads
+                     * everything, whatever is refused by name (ln_rules_explain() knows filters) */
     ln_span target; /* LN_BROKER_PROXY: the id of the client to be called; else empty */
 } ln_broker_wish;
 
@@ -113,7 +114,8 @@ LN_API int ln_broker_handle(ln_broker *broker, const char *topic, ln_rpc_handler
 
 /*
  * The same for a handler that may block: it runs on a thread of a pool, where call->conn is NULL and
- * the client, named by call->ticket.conn, may be gone already. One by one for each client.
+ * the client, named by call->ticket.conn, may be gone already. One by one for each client. Replacing
+ * it does not take back calls that are on their way to it: `user` has to outlive the server.
  */
 LN_API int ln_broker_handle_blocking(ln_broker *broker, const char *topic, ln_rpc_handler *handler,
                                      void *user);

@@ -48,10 +48,11 @@ typedef struct ln_rpc_call {
 } ln_rpc_call;
 
 /*
- * Serves a method, on the loop of the connection unless it was said to block. Returns 0 when it has answered (without an answer
- * the result is null), LN_ERR_AGAIN to answer later, LN_ERR_INVALID for params that are wrong
- * (-32602); any other error is answered with -32603 and what ln_strerror() says. (A broker's codes
- * are its own.)
+ * Serves a method, on the loop of the connection unless it was said to block. Returns 0 when it has
+ * answered (without an answer the result is null), LN_ERR_AGAIN to answer later, LN_ERR_INVALID for
+ * params that are wrong (-32602); any other error is answered with -32603 and what ln_strerror()
+ * says. (A broker's codes are its own.) What ln_rpc_result() returns is worth returning: an answer
+ * that it could not take is not to become null.
  */
 typedef int ln_rpc_handler(const ln_rpc_call *call, void *user);
 

@@ -90,6 +90,7 @@ struct ln_rpc {
     uint64_t seed[2];
     ln_buf *scratch; /* one for each worker: what it writes is made here */
     _Atomic uint64_t orders;
+    _Atomic uint32_t mailed; /* calls of ours on their way to their connection's thread */
     ln_rpc_stats stats;
 };
 
@@ -151,7 +152,7 @@ int ln_rpc_request(ln_rpc *rpc, const ln_rpc_order *order, ln_rpc_ticket *ticket
 /*
  * Ends a call of ours: its on_reply gets LN_ERR_CANCELLED, unless it had another end before; an
  * answer that comes is a stray one. Any thread. LN_ERR_NOT_FOUND (on the connection's thread only:
- * it has ended), LN_ERR_CLOSED, LN_ERR_WOULD_EXCEED, LN_ERR_NOMEM.
+ * it has ended; 0 when that is not certain), LN_ERR_CLOSED, LN_ERR_WOULD_EXCEED, LN_ERR_NOMEM.
  */
 int ln_rpc_cancel(const ln_rpc_ticket *ticket);
 

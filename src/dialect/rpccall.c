@@ -205,7 +205,9 @@ void ln_rpc_run(ln_rpc_peer *p, ln_rpc_call_in *call, ln_span method, ln_span pa
         return;
     }
     const int rc = delegate(p, call, &service, method, params);
-    if (rc == LN_ERR_WOULD_EXCEED)
+    if (rc < 0 && !call->is_owed) /* nobody will be told */
+        ln_count(&ln_conn_home(p->conn)->counters.dropped, 1);
+    else if (rc == LN_ERR_WOULD_EXCEED)
         speech->refuse(p, call, LN_RPC_IS_TOO_MUCH, (ln_span){"", 0});
     else if (rc < 0)
         conclude(p, call, rc, params);

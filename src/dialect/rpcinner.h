@@ -96,7 +96,8 @@ bool ln_rpc_end_request(ln_rpc_peer *p, uint64_t serial, ln_rpc_reply *reply);
 void ln_rpc_count_stray(ln_rpc_peer *p);
 void ln_rpc_end_requests(ln_rpc_peer *p);
 
-/* rpcletter.c: how a letter reaches a peer: the connection is named, counted against what may be under way. */
+/* rpcletter.c: how a letter reaches a peer: the connection is named, and it counts against what may
+ * be under way to that. */
 typedef struct ln_rpc_letter {
     ln_letter letter;
     ln_rpc *rpc;

@@ -146,6 +146,7 @@ static void on_letter(ln_letter *letter, ln_loop *loop)
 {
     call_out *const o = LN_CONTAINER_OF(letter, call_out, head.letter);
 
+    atomic_fetch_sub(&o->head.rpc->mailed, 1);
     ln_rpc_peer *const p = ln_rpc_arrived(&o->head, loop);
     const int rc = p == NULL ? LN_ERR_CLOSED : begin(p, o);
     if (rc < 0)
@@ -174,6 +175,17 @@ static call_out *make(ln_rpc *rpc, const ln_rpc_order *order, uint32_t timeout_m
     return o;
 }
 
+static int mail(call_out *o)
+{
+    ln_rpc *const rpc = o->head.rpc;
+
+    atomic_fetch_add(&rpc->mailed, 1);
+    const int rc = ln_rpc_post(&o->head, sizeof *o + o->method.size + o->params.size);
+    if (rc < 0)
+        atomic_fetch_sub(&rpc->mailed, 1);
+    return rc;
+}
+
 int ln_rpc_request(ln_rpc *rpc, const ln_rpc_order *order, ln_rpc_ticket *ticket)
 {
     ln_worker *const w = ln_server_worker_of(rpc->server, order->conn);
@@ -194,8 +206,7 @@ int ln_rpc_request(ln_rpc *rpc, const ln_rpc_order *order, ln_rpc_ticket *ticket
         return LN_ERR_NOMEM;
     if (ticket != NULL) /* o may be gone when it is posted */
         *ticket = (ln_rpc_ticket){rpc, order->conn, o->order};
-    rc = is_here ? begin(p, o)
-                 : ln_rpc_post(&o->head, sizeof *o + order->method.size + order->params.size);
+    rc = is_here ? begin(p, o) : mail(o);
     if (rc < 0)
         ln_free(rpc->server->alloc, o);
     return rc;
@@ -242,7 +253,10 @@ int ln_rpc_cancel(const ln_rpc_ticket *ticket)
         return LN_ERR_CLOSED;
     if (ln_loop_current() == w->home.loop) {
         const ln_rpc_peer *const p = ln_rpc_peer_here(rpc, ticket->conn);
-        return p == NULL ? LN_ERR_CLOSED : cancel_here(p, ticket->serial);
+        const int rc = p == NULL ? LN_ERR_CLOSED : cancel_here(p, ticket->serial);
+        /* else it may be one of those that wait for this thread, and is met behind it */
+        if (rc != LN_ERR_NOT_FOUND || atomic_load(&rpc->mailed) == 0)
+            return rc;
     }
     retraction *const r = ln_alloc(rpc->server->alloc, sizeof *r);
     if (r == NULL)

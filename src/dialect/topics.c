@@ -2,7 +2,9 @@
 #include "topics.h"
 
 #include "base/limits.h"
+#include "base/name.h"
 #include "base/text.h"
+#include "hub/filter.h"
 #include "mesh.h"
 #include "net/random.h"
 
@@ -404,15 +406,24 @@ static void unseat(side *first, ln_topics_guest *guest)
     ln_lock_give(&first->lock);
 }
 
+/* Before there is a hub to say so: else the server would not start. */
+static int check_guest(ln_span topic)
+{
+    if (is_reserved(topic) || !ln_name_is_valid(topic, LN_DEFAULT_TOPIC_MAX_BYTES))
+        return LN_ERR_INVALID;
+    return ln_filter_is(topic) ? ln_filter_check(topic) : 0;
+}
+
 int ln_topics_invite(ln_server *server, ln_topics_guest *guest, ln_deliver_fn *take)
 {
     ln_topics *const t = server->service_state;
 
-    if (is_reserved(guest->topic))
-        return LN_ERR_INVALID;
+    int rc = check_guest(guest->topic);
+    if (rc < 0)
+        return rc;
     ln_subscriber_init(&guest->subscriber, take, 0);
     ln_lock_take(&t->lock);
-    const int rc = t->first == NULL ? 0 : seat(t->first, guest);
+    rc = t->first == NULL ? 0 : seat(t->first, guest);
     if (rc == 0)
         ln_list_add(&t->guests, &guest->link);
     ln_lock_give(&t->lock);

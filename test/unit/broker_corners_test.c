@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/text.h"
+#include "hub/filter.h"
 
 /* ---- subscribers and the end ---- */
 
@@ -33,6 +34,29 @@ static void a_subscriber_may_be_taken_out_when_the_server_has_stopped(void **sta
     free(w);
 }
 
+static void what_a_subscriber_cannot_have_is_refused_before_the_server_runs(void **state)
+{
+    static const char *const wrong[] = {"", "a..*", "\x01", "$linnet.x", "\xff"};
+    const ln_server_options options = {.workers = 1, .log = kit_quiet};
+    ln_server *const server = ln_server_new(&options);
+    char deep[3 * LN_FILTER_LEVELS_MAX] = "*";
+    ln_broker *broker;
+    (void)state;
+
+    assert_non_null(server);
+    assert_int_equal(ln_broker_mount(server, "/wsmq", NULL, &broker), 0);
+    for (size_t i = 0; i < LN_ARRAY_SIZE(wrong); i++)
+        assert_int_equal(ln_broker_subscribe(broker, wrong[i], kit_on_publication, NULL),
+                         LN_ERR_INVALID);
+    for (int i = 0; i < LN_FILTER_LEVELS_MAX; i++)
+        strcat(deep, ".*");
+    assert_int_equal(ln_broker_subscribe(broker, deep, kit_on_publication, NULL), LN_ERR_LIMIT);
+    assert_int_equal(ln_broker_subscribe(broker, "a.>", kit_on_publication, NULL), 0);
+    assert_int_equal(ln_server_listen(server, "127.0.0.1:0"), 0);
+    assert_int_equal(ln_server_start(server), 0);
+    ln_server_free(server);
+}
+
 /* ---- pings ---- */
 
 enum { MUCH = 20000000 }; /* more than the system's buffers hold */
@@ -48,18 +72,31 @@ static void send_much(const kit_world *w, ln_conn_id conn)
     free(payload);
 }
 
-/* Reads it, and what it stands in. */
+static void take(int fd, size_t size)
+{
+    char bytes[65536];
+
+    while (size > 0) {
+        const ssize_t n = recv(fd, bytes, ln_min_size(size, sizeof bytes), 0);
+        assert_true(n > 0);
+        size -= (size_t)n;
+    }
+}
+
+/* Reads it, and what it stands in; pings may have come before, and are answered. */
 static void take_much(int fd)
 {
     static const char head[] = "{\"type\":\"publish\",\"topic\":\"t\",\"payload\":";
-    size_t left = 10 + sizeof head - 1 + MUCH + 2;
-    char bytes[65536];
+    uint8_t begin[2], number[127];
 
-    while (left > 0) {
-        const ssize_t n = recv(fd, bytes, ln_min_size(left, sizeof bytes), 0);
-        assert_true(n > 0);
-        left -= (size_t)n;
+    assert_int_equal(recv(fd, begin, sizeof begin, MSG_WAITALL), sizeof begin);
+    while (begin[0] == 0x89) {
+        assert_int_equal(recv(fd, number, begin[1], MSG_WAITALL), begin[1]);
+        raw_send_frame(fd, 0x8a, number, begin[1]);
+        assert_int_equal(recv(fd, begin, sizeof begin, MSG_WAITALL), sizeof begin);
     }
+    assert_int_equal(begin[0], 0x81);
+    take(fd, 8 + sizeof head - 1 + MUCH + 2); /* the rest of the frame's head first */
 }
 
 static uint64_t ping_failures(const kit_world *w)
@@ -72,14 +109,14 @@ static uint64_t ping_failures(const kit_world *w)
 static void who_could_not_be_pinged_is_pinged_when_it_has_caught_up(void **state)
 {
     (void)state;
-    const ln_ws_options ws = {.ping_interval_ms = 200, .pong_wait_ms = 2000};
+    const ln_ws_options ws = {.ping_interval_ms = 300, .pong_wait_ms = 3000};
     const ln_broker_options options = {.ws = &ws};
     kit_world *const w = kit_start(1, &options, NULL);
     const int fd = kit_enter(w);
 
     kit_wait_for(&w->connects, 1);
     send_much(w, atomic_load(&w->last));
-    kit_rest_ms(500); /* a ping is due, and does not fit */
+    kit_rest_ms(700); /* a ping is due, and does not fit */
     take_much(fd);
     assert_int_equal(raw_read_frame(fd).first, 0x89);
     raw_close(fd);
@@ -122,7 +159,7 @@ static void resume(void *arg)
 static void who_the_application_does_not_read_need_not_answer_pings(void **state)
 {
     (void)state;
-    const ln_ws_options ws = {.ping_interval_ms = 50, .pong_wait_ms = 100};
+    const ln_ws_options ws = {.ping_interval_ms = 50, .pong_wait_ms = 700};
     const ln_broker_options options = {.ws = &ws};
     kit_world *const w = kit_start(1, &options, NULL);
     const int fd = kit_enter(w);
@@ -133,7 +170,7 @@ static void who_the_application_does_not_read_need_not_answer_pings(void **state
     while ((f = raw_read_frame(fd)).first == 0x89)
         raw_send_frame(fd, 0x8a, f.payload, f.size);
     assert_int_equal(f.first, 0x81);
-    kit_rest_ms(500);
+    kit_rest_ms(1600);
     assert_int_equal(ping_failures(w), 0);
     assert_int_equal(ln_server_post(w->server, 0, resume, NULL), 0);
     f = raw_read_frame(fd); /* the ping that it had not read */
@@ -294,15 +331,52 @@ static void an_answer_that_does_not_get_to_who_asked_is_an_error(void **state)
     raw_close(b);
 }
 
+/* ---- requests of ours ---- */
+
+static ln_rpc_ticket ticket;
+
+/* The request that it takes back has been made by another thread, and waits for this loop. */
+static int on_cancel(const ln_rpc_call *call, void *user)
+{
+    kit_world *const w = user;
+    (void)call;
+    atomic_fetch_add(&w->begun, 1);
+    for (int i = 0; i < 5000 && atomic_load(&w->is_free) == 0; i++)
+        kit_rest_ms(1);
+    return ln_broker_cancel(&ticket);
+}
+
+static void a_request_may_be_taken_back_before_it_has_come_to_its_loop(void **state)
+{
+    kit_world *const w = *state;
+    const int fd = kit_enter(w);
+
+    kit_wait_for(&w->connects, 1);
+    const ln_broker_request_options r = {
+        .conn = atomic_load(&w->last), .topic = LN_SPAN("t"), .on_reply = kit_on_reply, .user = w};
+    assert_int_equal(ln_broker_handle(w->broker, "cancel", on_cancel, w), 0);
+    raw_send_text(fd, "{\"id\":\"1\",\"type\":\"request\",\"topic\":\"cancel\"}");
+    kit_wait_for(&w->begun, 1);
+    assert_int_equal(ln_broker_request(w->broker, &r, &ticket), 0);
+    atomic_store(&w->is_free, 1);
+    kit_hear(fd, "{\"id\":\"1\",\"type\":\"response\",\"topic\":\"cancel\"}\n");
+    assert_non_null(strstr(kit_hear_any(fd), "\"type\":\"request\",\"topic\":\"t\"}"));
+    kit_wait_for(&w->replies, 1);
+    assert_int_equal(atomic_load(&w->reply_error), LN_ERR_CANCELLED);
+    raw_close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_subscriber_may_be_taken_out_when_the_server_has_stopped),
+        cmocka_unit_test(what_a_subscriber_cannot_have_is_refused_before_the_server_runs),
         cmocka_unit_test(who_could_not_be_pinged_is_pinged_when_it_has_caught_up),
         cmocka_unit_test(who_cannot_be_pinged_and_takes_nothing_is_closed),
         cmocka_unit_test(who_the_application_does_not_read_need_not_answer_pings),
         KIT_ONE(who_the_application_does_not_read_stays_so_when_it_has_caught_up),
         cmocka_unit_test(losses_are_forgotten_whatever_the_policy),
+        KIT_ONE(a_request_may_be_taken_back_before_it_has_come_to_its_loop),
         KIT_THREE(an_answer_that_does_not_get_to_who_asked_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

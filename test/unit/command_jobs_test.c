@@ -393,6 +393,17 @@ static void what_all_have_with_the_pool_is_bounded(void **state)
     say_much(fds[FIT], LN_COMMAND_RPC, text, LARGE);
     answer(fds[FIT], "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32000,\"message\":\"Too many "
                      "calls\"},\"id\":1}");
+
+    /* one that is not to be answered is counted as lost */
+    static const char quiet_head[] =
+        "{\"jsonrpc\":\"2.0\",       \"method\":\"wait\",\"params\":[\"";
+    ln_server_stats stats;
+    memcpy(text, quiet_head, sizeof quiet_head - 1);
+    say_much(fds[FIT], LN_COMMAND_RPC, text, LARGE);
+    expect_echo(fds[FIT]);
+    ln_server_stats_get(w->server, &stats);
+    assert_int_equal(stats.dropped_total, 1);
+
     say(fds[FIT], SLOW, "small", 5);
     wait_for(&w->begun, FIT + 1);
     assert_int_equal(atomic_load(&w->game->job_bytes), (size_t)FIT * LARGE + 5);
