@@ -43,7 +43,7 @@ static void quiet(void *user, enum ln_log_level level, ln_span line)
 
 static ln_server *new_server(unsigned workers)
 {
-    const ln_server_options options = {.workers = workers, .log = quiet, .drain_ms = 2000};
+    const ln_server_options options = {.workers = workers, .log = quiet, .drain_ms = 5000};
     ln_server *const server = ln_server_new(&options);
     assert_non_null(server);
     return server;
@@ -540,9 +540,9 @@ static void a_policy_is_exchanged_whole_or_not_at_all(void **state)
     close_world(w);
 }
 
-/* Of no password, and it takes a second to find out. */
+/* Of no password, and it takes a while to find out. */
 static const char slow[] =
-    "2000000$AAECAwQFBgcICQoLDA0ODw==$s1qOkFay1DbcR0sablkjBgtOqf1IcoQVkkK1uzR9LdU=";
+    "500000$AAECAwQFBgcICQoLDA0ODw==$s1qOkFay1DbcR0sablkjBgtOqf1IcoQVkkK1uzR9LdU=";
 
 static int ask(const world *w, const char *target)
 {
@@ -595,6 +595,33 @@ static void who_is_forbidden_while_the_password_is_looked_at_was_never_in(void *
     assert_int_equal(stats.joined_total, 0);
     assert_int_equal(atomic_load(&w->joined), 0);
     assert_int_equal(atomic_load(&w->left), 0);
+    close_world(w);
+}
+
+static void who_has_the_password_when_the_server_ends_is_refused(void **state)
+{
+    const ln_rooms_password locks[] = {{"slow", slow}, {"r", hash}};
+    (void)state;
+    world *const w =
+        open_world(1, &(ln_rooms_options){.mode = LN_ROOMS_STRICT,
+                                          .tokens = LN_ROOMS_TOKENS_OPTIONAL,
+                                          .policy = {.passwords = locks, .password_count = 2},
+                                          .on_join = on_join});
+
+    const int first = ask(w, "/rooms?room=slow");
+    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 1; i++)
+        rest_ms(1);
+    const int second = ask(w, "/rooms?room=r");
+    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 2; i++)
+        rest_ms(1);
+    ln_server_stop(w->server);
+    assert_non_null(strstr(raw_read_until(first, "\r\n\r\n"), " 403 "));
+    assert_non_null(strstr(raw_read_until(second, "\r\n\r\n"), " 503 "));
+    raw_close(first);
+    raw_close(second);
+    ln_server_join(w->server);
+    assert_int_equal(atomic_load(&w->joined), 0);
+    assert_int_equal(ln_rooms_count(w->rooms, LN_SPAN("")), 0);
     close_world(w);
 }
 
@@ -728,6 +755,7 @@ int main(void)
         cmocka_unit_test(passwords_are_bounded_in_number),
         cmocka_unit_test(a_policy_is_exchanged_whole_or_not_at_all),
         cmocka_unit_test(who_is_forbidden_while_the_password_is_looked_at_was_never_in),
+        cmocka_unit_test(who_has_the_password_when_the_server_ends_is_refused),
         cmocka_unit_test(who_could_not_be_told_is_not_told_later_against_the_rules),
         cmocka_unit_test(a_burst_is_what_was_asked_for),
         cmocka_unit_test(a_message_that_waits_is_forgotten_with_its_sender),
