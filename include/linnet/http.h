@@ -73,7 +73,8 @@ LN_API int ln_request_reply(ln_request *request, unsigned status, const char *ty
 LN_API int ln_request_defer(ln_request *request, void (*on_gone)(ln_request *request, void *user),
                             void *user);
 
-/* Accepts a deferred upgrade. LN_ERR_STATE when it is not one. */
+/* Accepts a deferred upgrade, unless the server ends or is full by now, which answers 503.
+ * LN_ERR_STATE when it is not one. */
 LN_API int ln_request_accept(ln_request *request);
 
 /* A pointer of yours that the connection inherits as ln_conn_user(); for on_request to hand on what

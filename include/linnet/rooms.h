@@ -145,10 +145,11 @@ typedef struct ln_rooms_options {
 } ln_rooms_options;
 
 /*
- * Serves rooms at `path`. Everything is copied; NULL options = all defaults. Before the server
- * runs. LN_ERR_INVALID (path, default room, a limit, a queue's pattern, a password's room or hash, a
- * token required that nothing could verify, the administrators' secret), LN_ERR_EXISTS,
- * LN_ERR_STATE, LN_ERR_LIMIT, LN_ERR_NOMEM.
+ * Serves rooms at `path`. Several of them in one server are doors to the same rooms: a name is a
+ * topic, and who came in by one hears who came in by another. Everything is copied; NULL options =
+ * all defaults. Before the server runs. LN_ERR_INVALID (path, default room, a limit, a queue's
+ * pattern, a password's room or hash, a token required that nothing could verify, the
+ * administrators' secret), LN_ERR_EXISTS, LN_ERR_STATE, LN_ERR_LIMIT, LN_ERR_NOMEM.
  */
 LN_API int ln_rooms_mount(ln_server *server, const char *path, const ln_rooms_options *options);
 
@@ -196,7 +197,8 @@ typedef void ln_rooms_result_handler(const ln_publish_result *result, void *user
 LN_API int ln_rooms_publish(ln_rooms *rooms, ln_span room, enum ln_kind kind, ln_span data,
                             ln_rooms_result_handler *on_result, void *user);
 
-/* Closes who is in `room` (empty = any) and whom a token names `id` (empty = anybody). Returns
+/* Closes who is in `room` (empty = any) and whom a token names `id` (empty = anybody: look before
+ * you pass on the id of a token, which need not have one). Returns
  * before it has happened. Any thread. Errors as ln_rooms_publish(). */
 LN_API int ln_rooms_kick(ln_rooms *rooms, ln_span room, ln_span id, uint16_t code, ln_span reason);
 

@@ -76,6 +76,7 @@ static bool is_admitted(const ln_rooms *rm, ln_request *r, const char *method)
 /* A request that waits for its result. */
 typedef struct appeal {
     ln_letter letter; /* to the request's worker */
+    const ln_server *server;
     const ln_allocator *alloc;
     ln_loop *loop;
     ln_request *request; /* NULL: gone */
@@ -111,12 +112,18 @@ static void on_answer(ln_letter *letter, ln_loop *loop)
         ln_free(a->alloc, a);
 }
 
-/* On any worker's thread. */
+/* On any worker's thread, or in ln_server_free(), where the request's loop may be gone already. */
 static void on_result(const ln_publish_result *result, void *user)
 {
     appeal *const a = user;
+
     a->result = *result;
-    ln_loop_send_letter(a->loop, &a->letter);
+    if (atomic_load(&a->server->state) != LN_SERVER_STOPPED)
+        ln_loop_send_letter(a->loop, &a->letter);
+    else if (a->request != NULL)
+        a->is_over = true;
+    else
+        ln_free(a->alloc, a);
 }
 
 static void on_gone(ln_request *r, void *user)
@@ -137,6 +144,7 @@ static void broadcast(ln_rooms *rm, ln_request *r, ln_span room)
         return;
     }
     a->letter.handle = on_answer;
+    a->server = rm->server;
     a->alloc = rm->alloc;
     a->loop = ln_conn_home(r->exchange->conn)->loop;
     a->request = r;

@@ -144,6 +144,9 @@ static void uring_wake(ln_loop *loop)
     const ln_uring *const u = loop->io;
     const uint64_t one = 1;
     const int saved = errno;
+
+    if (u == NULL)
+        return; /* closed: what ends then may stop the loop once more */
     const ssize_t n = write(u->wake_fd, &one, sizeof one); /* never read: each write is an event */
     (void)n;
     errno = saved;

@@ -20,6 +20,19 @@ static void reply(ln_exchange *x, unsigned status, const char *text)
 
 /* ---- upgrades ---- */
 
+/* Is there room for one connection more? False: answered. */
+static bool has_room(ln_exchange *x)
+{
+    ln_home *const home = ln_conn_home(x->conn);
+    const uint64_t open = atomic_load_explicit(&home->counters.connections, memory_order_relaxed);
+
+    if (!home->is_draining && open < home->connections_max)
+        return true;
+    ln_count(&home->counters.shed, 1);
+    reply(x, 503, "no room for another connection\n");
+    return false;
+}
+
 /* The 101 into the exchange's output. */
 static int write_switch(ln_exchange *x, const ln_accepted *a)
 {
@@ -51,6 +64,8 @@ void ln_exchange_complete_upgrade(ln_exchange *x)
     ln_site *const site = &home->sites[r->route->site];
     ln_accepted a;
 
+    if (r->is_deferred && !has_room(x)) /* there was when it was asked for */
+        return;
     const char *const malformed = ln_site_negotiate(site, &r->head, &a);
     if (malformed != NULL) {
         reply(x, 400, malformed);
@@ -101,13 +116,7 @@ static bool judge_upgrade(ln_exchange *x)
         reply(x, 403, "origin is not allowed\n");
         return false;
     }
-    const uint64_t open = atomic_load_explicit(&home->counters.connections, memory_order_relaxed);
-    if (home->is_draining || open >= home->connections_max) {
-        ln_count(&home->counters.shed, 1);
-        reply(x, 503, "no room for another connection\n");
-        return false;
-    }
-    return true;
+    return has_room(x);
 }
 
 static void dispatch_upgrade(ln_exchange *x)

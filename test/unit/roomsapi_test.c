@@ -43,7 +43,7 @@ static void quiet(void *user, enum ln_log_level level, ln_span line)
 
 static ln_server *new_server(unsigned workers)
 {
-    const ln_server_options options = {.workers = workers, .log = quiet, .drain_ms = 2000};
+    const ln_server_options options = {.workers = workers, .log = quiet, .drain_ms = 5000};
     ln_server *const server = ln_server_new(&options);
     assert_non_null(server);
     return server;
@@ -461,6 +461,69 @@ static void an_application_may_handle_messages_itself(void **state)
     close_world(w);
 }
 
+/* ---- administration ---- */
+
+static ln_loop *_Atomic last_loop;
+static atomic_int stopped;
+
+static void on_worker_start(ln_server *server, unsigned worker, ln_loop *loop, void *user)
+{
+    (void)server;
+    (void)user;
+    if (worker == 1)
+        atomic_store(&last_loop, loop);
+}
+
+static void on_worker_stop(ln_server *server, unsigned worker, void *user)
+{
+    (void)server;
+    (void)user;
+    if (worker == 1)
+        atomic_store(&stopped, 1);
+}
+
+/* A worker that has ended first gets its letter back last, when other loops are gone already. */
+static void a_broadcast_that_never_ends_goes_with_the_server(void **state)
+{
+    static const char secret[] = "an administrators' secret of 40 bytes...";
+    const ln_server_options options = {.workers = 2,
+                                       .log = quiet,
+                                       .drain_ms = 100,
+                                       .on_worker_start = on_worker_start,
+                                       .on_worker_stop = on_worker_stop};
+    char text[512];
+    int fds[32], count = 0;
+    (void)state;
+    ln_server *const server = ln_server_new(&options);
+    const ln_rooms_options o = {.admin_secret = LN_SPAN(secret)};
+
+    atomic_store(&stopped, 0);
+    atomic_store(&last_loop, NULL);
+    assert_int_equal(ln_rooms_mount(server, "/rooms", &o), 0);
+    assert_int_equal(ln_server_listen(server, "127.0.0.1:0"), 0);
+    assert_int_equal(ln_server_start(server), 0);
+    for (int i = 0; i < 5000 && atomic_load(&last_loop) == NULL; i++)
+        rest_ms(1);
+    ln_loop_stop(atomic_load(&last_loop));
+    wait_for(&stopped, 1);
+    const int n = snprintf(text, sizeof text,
+                           "POST /_admin/broadcast HTTP/1.1\r\nHost: x\r\n"
+                           "Authorization: Bearer %s\r\nContent-Length: 1\r\n\r\nx",
+                           secret);
+    const ln_rooms *const rooms = ln_rooms_find(server, "/rooms");
+    while (count < 32 && atomic_load(&rooms->broadcasts) == 0) { /* some wait for the ended one */
+        fds[count] = raw_connect(ln_server_port(server, 0));
+        assert_int_equal(send(fds[count++], text, (size_t)n, MSG_NOSIGNAL), n);
+        rest_ms(10);
+    }
+    for (int i = 0; i < 5000 && atomic_load(&rooms->broadcasts) == 0; i++)
+        rest_ms(1);
+    assert_true(atomic_load(&rooms->broadcasts) > 0);
+    ln_server_free(server);
+    while (count > 0)
+        raw_close(fds[--count]);
+}
+
 /* ---- passwords ---- */
 
 static void a_password_is_set_exchanged_and_removed(void **state)
@@ -540,9 +603,9 @@ static void a_policy_is_exchanged_whole_or_not_at_all(void **state)
     close_world(w);
 }
 
-/* Of no password, and it takes a second to find out. */
+/* Of no password, and it takes a while to find out. */
 static const char slow[] =
-    "2000000$AAECAwQFBgcICQoLDA0ODw==$s1qOkFay1DbcR0sablkjBgtOqf1IcoQVkkK1uzR9LdU=";
+    "500000$AAECAwQFBgcICQoLDA0ODw==$s1qOkFay1DbcR0sablkjBgtOqf1IcoQVkkK1uzR9LdU=";
 
 static int ask(const world *w, const char *target)
 {
@@ -595,6 +658,33 @@ static void who_is_forbidden_while_the_password_is_looked_at_was_never_in(void *
     assert_int_equal(stats.joined_total, 0);
     assert_int_equal(atomic_load(&w->joined), 0);
     assert_int_equal(atomic_load(&w->left), 0);
+    close_world(w);
+}
+
+static void who_has_the_password_when_the_server_ends_is_refused(void **state)
+{
+    const ln_rooms_password locks[] = {{"slow", slow}, {"r", hash}};
+    (void)state;
+    world *const w =
+        open_world(1, &(ln_rooms_options){.mode = LN_ROOMS_STRICT,
+                                          .tokens = LN_ROOMS_TOKENS_OPTIONAL,
+                                          .policy = {.passwords = locks, .password_count = 2},
+                                          .on_join = on_join});
+
+    const int first = ask(w, "/rooms?room=slow");
+    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 1; i++)
+        rest_ms(1);
+    const int second = ask(w, "/rooms?room=r");
+    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 2; i++)
+        rest_ms(1);
+    ln_server_stop(w->server);
+    assert_non_null(strstr(raw_read_until(first, "\r\n\r\n"), " 403 "));
+    assert_non_null(strstr(raw_read_until(second, "\r\n\r\n"), " 503 "));
+    raw_close(first);
+    raw_close(second);
+    ln_server_join(w->server);
+    assert_int_equal(atomic_load(&w->joined), 0);
+    assert_int_equal(ln_rooms_count(w->rooms, LN_SPAN("")), 0);
     close_world(w);
 }
 
@@ -724,10 +814,12 @@ int main(void)
         cmocka_unit_test(what_other_threads_ask_for_is_bounded),
         cmocka_unit_test(rooms_are_counted_and_listed_and_emptied),
         cmocka_unit_test(an_application_may_handle_messages_itself),
+        cmocka_unit_test(a_broadcast_that_never_ends_goes_with_the_server),
         cmocka_unit_test(a_password_is_set_exchanged_and_removed),
         cmocka_unit_test(passwords_are_bounded_in_number),
         cmocka_unit_test(a_policy_is_exchanged_whole_or_not_at_all),
         cmocka_unit_test(who_is_forbidden_while_the_password_is_looked_at_was_never_in),
+        cmocka_unit_test(who_has_the_password_when_the_server_ends_is_refused),
         cmocka_unit_test(who_could_not_be_told_is_not_told_later_against_the_rules),
         cmocka_unit_test(a_burst_is_what_was_asked_for),
         cmocka_unit_test(a_message_that_waits_is_forgotten_with_its_sender),
