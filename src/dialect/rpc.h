@@ -82,13 +82,22 @@ typedef struct ln_rpc_stats {
     _Atomic uint64_t stray_answers; /* of peers, to no call of ours */
 } ln_rpc_stats;
 
+/* What a worker has at hand. */
+typedef struct ln_rpc_desk {
+    ln_buf scratch;                     /* what it writes is made here */
+    ln_rpc_peer *calling;               /* whose call's handler runs on its loop, or NULL */
+    ln_span params;                     /* that call's: JSON, which was checked */
+    uint64_t version;                   /* of the table that `latest` is in; 0: none */
+    const struct ln_rpc_method *latest; /* which was called: calls come in flocks */
+} ln_rpc_desk;
+
 /* The methods of an endpoint. Lives as long as its server. */
 struct ln_rpc {
     ln_server *server;
     const ln_rpc_carrier *carrier;
     ln_shelf methods;
     uint64_t seed[2];
-    ln_buf *scratch; /* one for each worker: what it writes is made here */
+    ln_rpc_desk *desks; /* one for each worker */
     _Atomic uint64_t orders;
     ln_rpc_stats stats;
 };

@@ -136,6 +136,15 @@ static int on_fail(const ln_rpc_call *call, void *user)
     return (int)d;
 }
 
+/* As good as its params are, what they begin with is none. */
+static int on_half_result(const ln_rpc_call *call, void *user)
+{
+    const ln_span half = {call->params.data, call->params.size / 2};
+    (void)user;
+    assert_int_equal(ln_rpc_result(&call->ticket, half), LN_ERR_INVALID);
+    return 0;
+}
+
 static int on_bad_result(const ln_rpc_call *call, void *user)
 {
     (void)user;
@@ -226,6 +235,7 @@ static const struct {
     {"chosen", on_chosen},
     {"fail", on_fail},
     {"bad_result", on_bad_result},
+    {"half_result", on_half_result},
     {"large", on_large},
     {"later", on_later},
     {"bye", on_bye},
@@ -531,6 +541,8 @@ static void handlers_choose_what_is_answered(void **state)
            "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-7,\"message\":\"a "
            "\\\"b\\\"\\n\xc3\xa4\",\"data\":{\"x\":[1]}},\"id\":1}");
     expect(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"bad_result\",\"id\":1}",
+           ERR("-32603", "Internal error", "1"));
+    expect(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"half_result\",\"params\":[1,2,3],\"id\":1}",
            ERR("-32603", "Internal error", "1"));
     expect(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"fail\",\"params\":[-20],\"id\":1}",
            ERR("-32602", "Invalid params", "1"));
