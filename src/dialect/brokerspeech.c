@@ -291,7 +291,7 @@ void ln_broker_take_request(ln_broker_peer *p, const ln_envelope *e)
     ln_rpc_call_in call = {
         .id = e->id.size > 0 ? e->id : e->message_id, .topic = e->topic, .is_owed = true};
 
-    ln_broker_count(&p->rpc.rpc->stats.calls);
+    ln_count(&ln_rpc_desk_of(&p->rpc)->calls, 1);
     if (call.id.size > LN_RPC_ID_MAX_BYTES) {
         ln_broker_complain(p, e, LN_BROKER_BAD_REQUEST, LN_SPAN("Request id is too long"));
         return;

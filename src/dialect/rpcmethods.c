@@ -133,6 +133,15 @@ int ln_rpc_init(ln_rpc *rpc, ln_server *server, const ln_rpc_carrier *carrier)
     return 0;
 }
 
+uint64_t ln_rpc_calls(const ln_rpc *rpc)
+{
+    uint64_t calls = 0;
+
+    for (unsigned i = 0; i < rpc->server->worker_count; i++)
+        calls += atomic_load_explicit(&rpc->desks[i].calls, memory_order_relaxed);
+    return calls;
+}
+
 void ln_rpc_fini(ln_rpc *rpc)
 {
     for (unsigned i = 0; rpc->desks != NULL && i < rpc->server->worker_count; i++)
