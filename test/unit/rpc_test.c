@@ -178,6 +178,14 @@ static int on_later(const ln_rpc_call *call, void *user)
     return LN_ERR_AGAIN;
 }
 
+/* Answers the first call that was kept, with its own params, and itself. */
+static int on_answer_first(const ln_rpc_call *call, void *user)
+{
+    const world *const w = user;
+    assert_int_equal(ln_rpc_result(&w->tickets[0], call->params), 0);
+    return ln_rpc_result(&call->ticket, LN_SPAN("\"mine\""));
+}
+
 static int on_bye(const ln_rpc_call *call, void *user)
 {
     (void)user;
@@ -238,6 +246,7 @@ static const struct {
     {"half_result", on_half_result},
     {"large", on_large},
     {"later", on_later},
+    {"answer_first", on_answer_first},
     {"bye", on_bye},
     {"", on_name},
     {"n\xc3\xa4me", on_name},
@@ -731,6 +740,21 @@ static void an_answer_may_come_later_from_any_thread(void **state)
     raw_close(fd);
 }
 
+/* Calls of two peers that have the same number there. */
+static void a_handler_may_answer_the_call_of_another_peer(void **state)
+{
+    world *const w = *state;
+    const int first = enter(w), second = enter(w);
+
+    say(first, "{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":\"a\"}");
+    wait_for(&w->kept, 1);
+    expect(second, "{\"jsonrpc\":\"2.0\",\"method\":\"answer_first\",\"params\":[1],\"id\":\"b\"}",
+           OK("\"mine\"", "\"b\""));
+    hear(first, OK("[1]", "\"a\""));
+    raw_close(first);
+    raw_close(second);
+}
+
 static void a_batch_waits_for_its_last_answer(void **state)
 {
     world *const w = *state;
@@ -1057,6 +1081,8 @@ int main(void)
         ONE(what_a_batch_holds_is_judged_one_by_one),
         ONE(an_answer_may_come_later_from_any_thread),
         THREE(an_answer_may_come_later_from_any_thread),
+        ONE(a_handler_may_answer_the_call_of_another_peer),
+        THREE(a_handler_may_answer_the_call_of_another_peer),
         ONE(a_batch_waits_for_its_last_answer),
         ONE(calls_without_an_answer_are_bounded),
         ONE(an_answer_to_who_has_gone_is_an_error),
