@@ -114,7 +114,7 @@ static void hold(ln_broker_peer *p)
 static void on_message(ln_conn *c, const ln_message *message, void *user)
 {
     ln_broker *const b = user;
-    ln_broker_peer *const p = ln_broker_peer_of(c);
+    ln_broker_peer *const p = ln_places_get(b->places, c);
     ln_envelope e;
 
     if (p == NULL)

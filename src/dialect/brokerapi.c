@@ -100,7 +100,7 @@ void ln_broker_stats_get(const ln_broker *broker, ln_broker_stats *stats)
         .dropped_total = atomic_load(&b->counts.dropped),
         .slow_closes_total = atomic_load(&b->counts.slow_closes),
         .ping_failures_total = atomic_load(&b->counts.ping_failures),
-        .requests_total = atomic_load(&b->rpc.stats.calls),
+        .requests_total = ln_rpc_calls(&b->rpc),
         .errors_total = atomic_load(&b->rpc.stats.errors),
         .strays_total = atomic_load(&b->rpc.stats.stray_answers),
     };

@@ -112,23 +112,30 @@ static ln_span words_of(const ln_rpc_answer *a)
                : LN_SPAN("Server error");
 }
 
-static int write_flat_answer(const ln_rpc_call_in *call, const ln_rpc_answer *a, ln_buf *longer,
-                             ln_buf *out)
+static int write_flat_result(const ln_rpc_call_in *call, const ln_rpc_answer *a, ln_buf *out)
+{
+    const ln_envelope e = {.style = LN_ENVELOPE_FLAT,
+                           .type = LN_ENVELOPE_RESPONSE,
+                           .id = call->id,
+                           .topic = call->topic,
+                           .payload = a->result};
+
+    /* nothing to say, and nobody could tell what it answers */
+    return call->id.size == 0 && a->result.size == 0 ? 0 : ln_envelope_write(out, &e);
+}
+
+static int write_flat_error(const ln_rpc_call_in *call, const ln_rpc_answer *a, ln_buf *longer,
+                            ln_buf *out)
 {
     char room[SHORT];
     ln_envelope e = {.style = LN_ENVELOPE_FLAT,
-                     .type = LN_ENVELOPE_RESPONSE,
+                     .type = LN_ENVELOPE_ERROR,
                      .id = call->id,
                      .topic = call->topic,
-                     .payload = a->result};
+                     .payload = a->data,
+                     .has_error = true,
+                     .error_code = code_of(a->code)};
 
-    if (a->code == 0)
-        /* nothing to say, and nobody could tell what it answers */
-        return call->id.size == 0 && a->result.size == 0 ? 0 : ln_envelope_write(out, &e);
-    e.type = LN_ENVELOPE_ERROR;
-    e.payload = a->data;
-    e.has_error = true;
-    e.error_code = code_of(a->code);
     const int rc = quote(words_of(a), room, longer, &e.error_message);
     return rc < 0 ? rc : ln_envelope_write(out, &e);
 }
@@ -179,9 +186,11 @@ static int write_answer(const ln_rpc_peer *rpc, const ln_rpc_call_in *call, cons
     const ln_broker_peer *const p = ln_broker_peer_of_rpc(rpc);
     ln_buf longer;
 
+    if (p->style != LN_ENVELOPE_HEADED && a->code == 0)
+        return write_flat_result(call, a, out);
     ln_buf_init(&longer, p->broker->alloc);
     const int rc = p->style == LN_ENVELOPE_HEADED ? write_headed_answer(p, call, a, &longer, out)
-                                                  : write_flat_answer(call, a, &longer, out);
+                                                  : write_flat_error(call, a, &longer, out);
     ln_buf_fini(&longer);
     return rc;
 }
@@ -282,7 +291,7 @@ void ln_broker_take_request(ln_broker_peer *p, const ln_envelope *e)
     ln_rpc_call_in call = {
         .id = e->id.size > 0 ? e->id : e->message_id, .topic = e->topic, .is_owed = true};
 
-    ln_broker_count(&p->rpc.rpc->stats.calls);
+    ln_count(&ln_rpc_desk_of(&p->rpc)->calls, 1);
     if (call.id.size > LN_RPC_ID_MAX_BYTES) {
         ln_broker_complain(p, e, LN_BROKER_BAD_REQUEST, LN_SPAN("Request id is too long"));
         return;

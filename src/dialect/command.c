@@ -218,7 +218,7 @@ void ln_command_stats_get(const ln_command *game, ln_command_stats *stats)
         .unknown_total = atomic_load(&game->counts.unknown),
         .reserved_total = atomic_load(&game->counts.reserved),
         .unsuitable_total = atomic_load(&game->counts.unsuitable),
-        .rpc_calls_total = atomic_load(&game->rpc.stats.calls),
+        .rpc_calls_total = ln_rpc_calls(&game->rpc),
         .rpc_errors_total = atomic_load(&game->rpc.stats.errors),
         .rpc_strays_total = atomic_load(&game->rpc.stats.stray_answers),
     };

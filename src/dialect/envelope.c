@@ -116,18 +116,28 @@ static bool read_header(ln_span header, ln_span *type, ln_envelope *e)
 /* Both at once, until it is known which of them it is. */
 typedef struct draft {
     ln_envelope flat;
-    ln_span type;
     bool is_flat_good;
     ln_span header; /* the last one that is an object */
     ln_span body;
 } draft;
+
+static bool take_flat_type(const ln_json_value *v, ln_envelope *e)
+{
+    ln_span word = {NULL, 0};
+
+    if (!take_string(v, &word))
+        return false;
+    if (v->type == LN_JSON_STRING)
+        e->type = type_of(word, LN_ENVELOPE_FLAT);
+    return true;
+}
 
 static void take_member(draft *d, ln_span key, const ln_json_value *v)
 {
     if (means(key, LN_SPAN("id")))
         d->is_flat_good &= take_string(v, &d->flat.id);
     else if (means(key, LN_SPAN("type")))
-        d->is_flat_good &= take_string(v, &d->type);
+        d->is_flat_good &= take_flat_type(v, &d->flat);
     else if (means(key, LN_SPAN("topic")))
         d->is_flat_good &= take_string(v, &d->flat.topic);
     else if (means(key, LN_SPAN("payload")))
@@ -157,22 +167,29 @@ static bool take_topic_of_body(ln_envelope *e)
     return take_string(&v, &e->topic);
 }
 
+static bool conclude_headed(const draft *d, ln_envelope *e)
+{
+    ln_envelope read = {.style = LN_ENVELOPE_HEADED, .payload = d->body};
+    ln_span type = {NULL, 0};
+
+    if (!read_header(d->header, &type, &read))
+        return false;
+    read.type = type_of(type, LN_ENVELOPE_HEADED);
+    if (!take_topic_of_body(&read))
+        return false;
+    *e = read;
+    return true;
+}
+
 static bool conclude(const draft *d, ln_envelope *e)
 {
-    ln_span type = d->type;
-
-    if (d->header.size == 0) {
-        *e = d->flat;
-        e->style = LN_ENVELOPE_FLAT;
-        e->type = type_of(type, LN_ENVELOPE_FLAT);
-        return d->is_flat_good;
-    }
-    *e = (ln_envelope){.style = LN_ENVELOPE_HEADED, .payload = d->body};
-    type = (ln_span){NULL, 0};
-    if (!read_header(d->header, &type, e))
+    if (LN_UNLIKELY(d->header.size > 0))
+        return conclude_headed(d, e);
+    if (!d->is_flat_good)
         return false;
-    e->type = type_of(type, LN_ENVELOPE_HEADED);
-    return take_topic_of_body(e);
+    *e = d->flat;
+    e->style = LN_ENVELOPE_FLAT;
+    return true;
 }
 
 /* ---- the usual ---- */
@@ -200,6 +217,21 @@ static bool pass_plain(const uint8_t **at, const uint8_t *end, ln_span *string)
     return true;
 }
 
+/* A word of the current generation and its quote. */
+static bool pass_word(const uint8_t **at, const uint8_t *end, ln_envelope_type *type)
+{
+    for (int t = LN_ENVELOPE_REQUEST; t <= LN_ENVELOPE_ACK; t++) {
+        const ln_span word = ln_envelope_word((ln_envelope_type)t, LN_ENVELOPE_FLAT);
+        if ((size_t)(end - *at) > word.size && (*at)[word.size] == '"' &&
+            memcmp(*at, word.data, word.size) == 0) {
+            *at += word.size + 1;
+            *type = (ln_envelope_type)t;
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * What nearly every message begins with, in the order and the spelling in which clients write it: id,
  * type and topic, with nothing between them, and the payload behind. *offset is where that begins.
@@ -209,7 +241,8 @@ static bool read_usual(ln_span text, draft *d, size_t *offset)
 {
     const uint8_t *at = text.data;
     const uint8_t *const end = at + text.size;
-    ln_span id = {NULL, 0}, type, topic;
+    ln_span id = {NULL, 0}, topic;
+    ln_envelope_type type;
 
     if (pass(&at, end, LN_SPAN("{\"id\":\""))) {
         if (!pass_plain(&at, end, &id) || !pass(&at, end, LN_SPAN(",\"type\":\"")))
@@ -217,12 +250,12 @@ static bool read_usual(ln_span text, draft *d, size_t *offset)
     } else if (!pass(&at, end, LN_SPAN("{\"type\":\""))) {
         return false;
     }
-    if (!pass_plain(&at, end, &type) || !pass(&at, end, LN_SPAN(",\"topic\":\"")) ||
+    if (!pass_word(&at, end, &type) || !pass(&at, end, LN_SPAN(",\"topic\":\"")) ||
         !pass_plain(&at, end, &topic) || !pass(&at, end, LN_SPAN(",\"payload\":")))
         return false;
     d->flat.id = id;
     d->flat.topic = topic;
-    d->type = type;
+    d->flat.type = type;
     *offset = (size_t)(at - (const uint8_t *)text.data);
     return true;
 }
@@ -255,7 +288,6 @@ static bool is_null(ln_span text)
 int ln_envelope_read(ln_span text, ln_envelope *e)
 {
     draft d = {.is_flat_good = true};
-    ln_envelope read;
     ln_json_value v;
     ln_span key;
     ln_json j;
@@ -266,10 +298,7 @@ int ln_envelope_read(ln_span text, ln_envelope *e)
     } else if (!is_null(text)) {
         return LN_ERR_PROTOCOL;
     }
-    if (!ln_json_finish(&j) || !conclude(&d, &read))
-        return LN_ERR_PROTOCOL;
-    *e = read;
-    return 0;
+    return ln_json_finish(&j) && conclude(&d, e) ? 0 : LN_ERR_PROTOCOL;
 }
 
 ln_span ln_envelope_text(ln_span string, uint8_t *room)

@@ -88,7 +88,7 @@ static void call_method(const element *e)
     }
     if (e->batch != NULL && call.is_owed)
         e->batch->left++;
-    atomic_fetch_add_explicit(&e->peer->rpc->stats.calls, 1, memory_order_relaxed);
+    ln_count(&ln_rpc_desk_of(e->peer)->calls, 1);
     if (!read_name(value_of(e, METHOD)->text, room, &name))
         ln_rpc_json.refuse(e->peer, &call, LN_RPC_IS_UNKNOWN, (ln_span){"", 0});
     else

@@ -77,10 +77,19 @@ typedef struct ln_rpc_carrier {
 } ln_rpc_carrier;
 
 typedef struct ln_rpc_stats {
-    _Atomic uint64_t calls;         /* requests and notifications that were in order */
     _Atomic uint64_t errors;        /* answered with an error */
     _Atomic uint64_t stray_answers; /* of peers, to no call of ours */
 } ln_rpc_stats;
+
+/* What a worker has at hand; only its thread writes here. */
+typedef struct ln_rpc_desk {
+    _Atomic uint64_t calls;             /* requests and notifications that were in order */
+    ln_buf scratch;                     /* what it writes is made here */
+    ln_rpc_peer *calling;               /* whose call's handler runs on its loop, or NULL */
+    ln_span params;                     /* that call's: JSON, which was checked */
+    uint64_t version;                   /* of the table that `latest` is in; 0: none */
+    const struct ln_rpc_method *latest; /* which was called: calls come in flocks */
+} ln_rpc_desk;
 
 /* The methods of an endpoint. Lives as long as its server. */
 struct ln_rpc {
@@ -88,7 +97,7 @@ struct ln_rpc {
     const ln_rpc_carrier *carrier;
     ln_shelf methods;
     uint64_t seed[2];
-    ln_buf *scratch; /* one for each worker: what it writes is made here */
+    ln_rpc_desk *desks; /* one for each worker */
     _Atomic uint64_t orders;
     _Atomic uint32_t mailed; /* calls of ours on their way to their connection's thread */
     ln_rpc_stats stats;
@@ -98,6 +107,9 @@ struct ln_rpc {
 LN_NODISCARD int ln_rpc_init(ln_rpc *rpc, ln_server *server, const ln_rpc_carrier *carrier);
 /* Behind the last connection. */
 void ln_rpc_fini(ln_rpc *rpc);
+
+/* Of all workers. Any thread. */
+uint64_t ln_rpc_calls(const ln_rpc *rpc);
 
 /* Who serves a method. `is_blocking`: on a thread of the pool, where call->conn is NULL. */
 typedef struct ln_rpc_service {

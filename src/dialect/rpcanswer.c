@@ -31,7 +31,7 @@ static int send_text(ln_rpc_peer *p, const ln_buf *text)
 
 ln_buf *ln_rpc_take_scratch(const ln_rpc_peer *p)
 {
-    ln_buf *const scratch = &p->rpc->scratch[ln_conn_home(p->conn)->worker];
+    ln_buf *const scratch = &ln_rpc_desk_of(p)->scratch;
 
     LN_ASSERT(scratch->size == 0);
     return scratch;
@@ -224,10 +224,8 @@ void ln_rpc_forget_pending(ln_rpc_peer *p)
     }
 }
 
-static int answer_here(ln_rpc_peer *p, uint64_t serial, const ln_rpc_answer *answer)
+static int answer_kept(ln_rpc_peer *p, uint64_t serial, const ln_rpc_answer *answer)
 {
-    if (p->current != NULL && p->current->serial == serial)
-        return ln_rpc_answer_call(p, p->current, answer);
     ln_rpc_call_in *const kept = ln_rpc_find_kept(p, serial);
     if (kept == NULL)
         return LN_ERR_NOT_FOUND;
@@ -253,7 +251,7 @@ static void on_parcel(ln_letter *letter, ln_loop *loop)
 
     ln_rpc_peer *const p = ln_rpc_arrived(&box->head, loop);
     if (p != NULL)
-        (void)answer_here(p, box->serial, &box->answer); /* the sender did not wait to hear */
+        (void)answer_kept(p, box->serial, &box->answer); /* the sender did not wait to hear */
     ln_free(alloc, box);
 }
 
@@ -290,46 +288,68 @@ static int send_parcel(const ln_rpc_ticket *t, const ln_rpc_answer *a)
 
 /* ---- for applications ---- */
 
-static int give(const ln_rpc_ticket *t, const ln_rpc_answer *answer)
+/* The desk at which the handler of this very call runs, on this thread; or NULL. */
+static const ln_rpc_desk *find_desk(const ln_rpc_ticket *t)
+{
+    const ln_rpc *const rpc = t->engine;
+    const ln_worker *const w = ln_server_worker_of(rpc->server, t->conn);
+
+    if (w == NULL || ln_loop_current() != w->home.loop)
+        return NULL;
+    const ln_rpc_desk *const desk = &rpc->desks[w->home.worker];
+    const ln_rpc_peer *const p = desk->calling;
+    return p != NULL && p->conn->id == t->conn && p->current->serial == t->serial ? desk : NULL;
+}
+
+/* `desk` is that of its handler, or NULL. */
+static int give(const ln_rpc_ticket *t, const ln_rpc_desk *desk, const ln_rpc_answer *answer)
 {
     ln_rpc *const rpc = t->engine;
 
     if (t->serial == 0) /* a notification's */
         return 0;
+    if (desk != NULL)
+        return ln_rpc_answer_call(desk->calling, desk->calling->current, answer);
     ln_worker *const w = ln_server_worker_of(rpc->server, t->conn);
     if (w == NULL)
         return LN_ERR_CLOSED;
     if (ln_loop_current() != w->home.loop)
         return send_parcel(t, answer);
     ln_rpc_peer *const p = ln_rpc_peer_here(rpc, t->conn);
-    return p == NULL ? LN_ERR_CLOSED : answer_here(p, t->serial, answer);
+    return p == NULL ? LN_ERR_CLOSED : answer_kept(p, t->serial, answer);
 }
 
-static bool is_json(ln_span text)
+/* The very params that the handler was given have been checked. */
+static bool is_json(ln_span text, const ln_rpc_desk *desk)
 {
     ln_json j;
+
+    if (desk != NULL && text.data == desk->params.data && text.size == desk->params.size)
+        return true;
     ln_json_init(&j, text);
     return ln_json_finish(&j);
 }
 
 int ln_rpc_result(const ln_rpc_ticket *ticket, ln_span result)
 {
-    const bool is_good = result.size == 0 || is_json(result);
+    const ln_rpc_desk *const desk = find_desk(ticket);
+    const bool is_good = result.size == 0 || is_json(result, desk);
     const ln_rpc_answer answer = {.code = is_good ? 0 : LN_RPC_INTERNAL_ERROR,
                                   .result = is_good ? result : (ln_span){NULL, 0},
                                   .message = LN_SPAN("Internal error")};
 
-    const int rc = give(ticket, &answer);
+    const int rc = give(ticket, desk, &answer);
     return rc == 0 && !is_good ? LN_ERR_INVALID : rc;
 }
 
 int ln_rpc_error(const ln_rpc_ticket *ticket, int code, ln_span message, ln_span data)
 {
-    const bool is_good = code != 0 && (data.size == 0 || is_json(data));
+    const ln_rpc_desk *const desk = find_desk(ticket);
+    const bool is_good = code != 0 && (data.size == 0 || is_json(data, desk));
     const ln_rpc_answer answer = {.code = code == 0 ? LN_RPC_INTERNAL_ERROR : code,
                                   .message = message,
                                   .data = is_good ? data : (ln_span){NULL, 0}};
 
-    const int rc = give(ticket, &answer);
+    const int rc = give(ticket, desk, &answer);
     return rc == 0 && !is_good ? LN_ERR_INVALID : rc;
 }

@@ -174,9 +174,14 @@ static void run_here(ln_rpc_peer *p, ln_rpc_call_in *call, const ln_rpc_service 
                               .params = params,
                               .is_notification = !call->is_owed,
                               .ticket = {p->rpc, p->conn->id, call->is_owed ? call->serial : 0}};
+    ln_rpc_desk *const desk = ln_rpc_desk_of(p);
 
+    LN_ASSERT(desk->calling == NULL);
     p->current = call;
+    desk->calling = p;
+    desk->params = params;
     int rc = service->handler(&view, service->user);
+    desk->calling = NULL;
     p->current = NULL;
     if (rc == LN_ERR_AGAIN && call->is_owed && !call->is_answered) {
         rc = ln_rpc_keep(p, call);
@@ -191,7 +196,7 @@ void ln_rpc_run(ln_rpc_peer *p, ln_rpc_call_in *call, ln_span method, ln_span pa
     const ln_rpc_speech *const speech = p->rpc->carrier->speech;
     ln_rpc_service service;
 
-    if (!ln_rpc_find_method(p->rpc, method, &service)) {
+    if (!ln_rpc_find_method(p, method, &service)) {
         speech->refuse(p, call, LN_RPC_IS_UNKNOWN, method);
         return;
     }

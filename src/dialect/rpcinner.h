@@ -66,7 +66,7 @@ struct ln_rpc_speech {
 };
 
 /* rpcmethods.c: who serves it; false: nobody. */
-bool ln_rpc_find_method(const ln_rpc *rpc, ln_span method, ln_rpc_service *service);
+bool ln_rpc_find_method(const ln_rpc_peer *p, ln_span method, ln_rpc_service *service);
 
 /* rpccall.c: has a call made, and answered. `call` is the caller's. */
 void ln_rpc_run(ln_rpc_peer *p, ln_rpc_call_in *call, ln_span method, ln_span params);
@@ -85,7 +85,13 @@ ln_rpc_call_in *ln_rpc_find_kept(const ln_rpc_peer *p, uint64_t serial);
 void ln_rpc_drop_kept(ln_rpc_peer *p, ln_rpc_call_in *kept);
 void ln_rpc_forget_pending(ln_rpc_peer *p);
 
-/* The worker's buffer, empty, until give_back(); never across a callback. */
+/* What the peer's worker has at hand. */
+LN_INLINE ln_rpc_desk *ln_rpc_desk_of(const ln_rpc_peer *p)
+{
+    return &p->rpc->desks[ln_conn_home(p->conn)->worker];
+}
+
+/* Its buffer, empty, until give_back(); never across a callback. */
 ln_buf *ln_rpc_take_scratch(const ln_rpc_peer *p);
 void ln_rpc_give_scratch(ln_buf *scratch);
 

@@ -8,13 +8,14 @@
 #include "net/random.h"
 #include "rpcinner.h"
 
-typedef struct method {
+typedef struct ln_rpc_method {
     ln_span name;
     ln_rpc_service service;
 } method;
 
 typedef struct methods {
     ln_map map;
+    uint64_t version; /* from 1; no two have the same */
     size_t count;
     size_t names_bytes;
     method list[];
@@ -67,6 +68,7 @@ static int make_version(const ln_rpc *rpc, const methods *old, const method *cha
     methods *const m = new_methods(rpc, old_count + 1, old_bytes + change->name.size);
     if (m == NULL)
         return LN_ERR_NOMEM;
+    m->version = old == NULL ? 1 : old->version + 1;
     char *const names = (char *)&m->list[old_count + 1];
     int rc = 0;
     for (size_t i = 0; i < old_count && rc == 0; i++)
@@ -100,14 +102,21 @@ int ln_rpc_set_method(ln_rpc *rpc, ln_span name, const ln_rpc_service *service)
     return rc;
 }
 
-bool ln_rpc_find_method(const ln_rpc *rpc, ln_span name, ln_rpc_service *service)
+bool ln_rpc_find_method(const ln_rpc_peer *p, ln_span name, ln_rpc_service *service)
 {
-    const methods *const m = ln_shelf_get(&rpc->methods);
-    const method *const found = m == NULL ? NULL : ln_map_find(&m->map, name);
+    const methods *const m = ln_shelf_get(&p->rpc->methods);
+    ln_rpc_desk *const desk = ln_rpc_desk_of(p);
 
-    if (found == NULL)
+    if (m == NULL)
         return false;
-    *service = found->service;
+    if (desk->version != m->version || !ln_text_equal(desk->latest->name, name)) {
+        const method *const found = ln_map_find(&m->map, name);
+        if (found == NULL)
+            return false;
+        desk->version = m->version;
+        desk->latest = found;
+    }
+    *service = desk->latest->service;
     return true;
 }
 
@@ -116,18 +125,27 @@ int ln_rpc_init(ln_rpc *rpc, ln_server *server, const ln_rpc_carrier *carrier)
     *rpc = (ln_rpc){.server = server, .carrier = carrier};
     ln_shelf_init(&rpc->methods, server, free_methods);
     ln_random_fill(rpc->seed, sizeof rpc->seed);
-    rpc->scratch = ln_alloc(server->alloc, server->worker_count * sizeof *rpc->scratch);
-    if (rpc->scratch == NULL)
+    rpc->desks = ln_alloc_zero(server->alloc, server->worker_count * sizeof *rpc->desks);
+    if (rpc->desks == NULL)
         return LN_ERR_NOMEM;
     for (unsigned i = 0; i < server->worker_count; i++)
-        ln_buf_init(&rpc->scratch[i], server->alloc);
+        ln_buf_init(&rpc->desks[i].scratch, server->alloc);
     return 0;
+}
+
+uint64_t ln_rpc_calls(const ln_rpc *rpc)
+{
+    uint64_t calls = 0;
+
+    for (unsigned i = 0; i < rpc->server->worker_count; i++)
+        calls += atomic_load_explicit(&rpc->desks[i].calls, memory_order_relaxed);
+    return calls;
 }
 
 void ln_rpc_fini(ln_rpc *rpc)
 {
-    for (unsigned i = 0; rpc->scratch != NULL && i < rpc->server->worker_count; i++)
-        ln_buf_fini(&rpc->scratch[i]);
-    ln_free(rpc->server->alloc, rpc->scratch);
+    for (unsigned i = 0; rpc->desks != NULL && i < rpc->server->worker_count; i++)
+        ln_buf_fini(&rpc->desks[i].scratch);
+    ln_free(rpc->server->alloc, rpc->desks);
     ln_shelf_fini(&rpc->methods);
 }

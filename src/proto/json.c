@@ -380,11 +380,22 @@ ln_json_type ln_json_next_value(ln_json *j, ln_json_value *value)
     return type;
 }
 
+/* Right behind a value of an object stands its end, as it mostly does when it ends. */
+LN_INLINE bool is_closing(const ln_json *j)
+{
+    return j->expects == COMMA_OR_END && j->at < j->end && *j->at == '}' && is_in_object(j) &&
+           j->fault == NULL;
+}
+
 bool ln_json_next_member(ln_json *j, ln_span *key, ln_json_value *value)
 {
     ln_json_value token;
 
     LN_ASSERT(is_in_object(j) || j->fault != NULL);
+    if (is_closing(j)) {
+        (void)close_level(j);
+        return false;
+    }
     if (ln_json_next(j, &token) != LN_JSON_KEY)
         return false;
     *key = token.text;
@@ -420,6 +431,8 @@ bool ln_json_finish(ln_json *j)
 {
     ln_json_value token;
 
+    if (j->at == j->end && j->expects == NOTHING && j->fault == NULL)
+        return true;
     while (ln_json_next(j, &token) < LN_JSON_DONE)
         ;
     LN_ASSERT(j->fault != NULL || (j->at == j->end && j->depth == 0));

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "jsonscan.h"
 
-#include <string.h>
-
 static bool is_stop(uint8_t c)
 {
     return c == '"' || c == '\\' || c < 0x20;
@@ -21,13 +19,6 @@ size_t ln_jsonscan_scalar(const uint8_t *bytes, size_t n, bool *is_foreign)
 
 static const uint64_t highest_bits = EACH(0x80);
 
-LN_INLINE uint64_t load(const uint8_t bytes[8])
-{
-    uint64_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
-
 /* Highest bits where a byte is below `least` <= 0x80, and perhaps above the first such one: a
  * borrow only travels upwards. */
 LN_INLINE uint64_t below(uint64_t word, uint64_t least)
@@ -39,9 +30,14 @@ size_t ln_jsonscan_word(const uint8_t *bytes, size_t n, bool *is_foreign)
 {
     size_t i = 0;
     for (; n - i >= 8; i += 8) {
-        const uint64_t word = load(bytes + i);
-        if (below(word, 0x20) | below(word ^ EACH('"'), 1) | below(word ^ EACH('\\'), 1))
-            return i + ln_jsonscan_scalar(bytes + i, 8, is_foreign);
+        const uint64_t word = ln_load_le64(bytes + i);
+        const uint64_t stops =
+            below(word, 0x20) | below(word ^ EACH('"'), 1) | below(word ^ EACH('\\'), 1);
+        if (stops != 0) {
+            if ((word & highest_bits & (stops - 1) & ~stops) != 0) /* of the bytes before it */
+                *is_foreign = true;
+            return i + (unsigned)__builtin_ctzll(stops) / 8;
+        }
         if (word & highest_bits)
             *is_foreign = true;
     }

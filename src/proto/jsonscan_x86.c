@@ -30,10 +30,12 @@ LN_INLINE unsigned stops16(__m128i v)
 
 static size_t scan_sse2(const uint8_t *bytes, size_t n, bool *is_foreign)
 {
-    size_t i = 0;
     unsigned seen = 0;
 
-    for (; n - i >= 16; i += 16) {
+    if (n < 16)
+        return ln_jsonscan_word(bytes, n, is_foreign);
+    for (size_t i = 0; i < n; i += 16) {
+        i = ln_min_size(i, n - 16); /* the last ones with some before them, which are plain */
         const __m128i v = _mm_loadu_si128((const __m128i *)(bytes + i));
         const unsigned stops = stops16(v);
         const unsigned high = (unsigned)_mm_movemask_epi8(v);
@@ -46,7 +48,7 @@ static size_t scan_sse2(const uint8_t *bytes, size_t n, bool *is_foreign)
     }
     if (seen != 0)
         *is_foreign = true;
-    return i + ln_jsonscan_word(bytes + i, n - i, is_foreign);
+    return n;
 }
 
 /* ---- AVX2: the same, twice as wide ---- */
@@ -61,10 +63,12 @@ LN_TARGET("avx2") LN_INLINE uint32_t stops32(__m256i v)
 
 LN_TARGET("avx2") static size_t scan_avx2(const uint8_t *bytes, size_t n, bool *is_foreign)
 {
-    size_t i = 0;
     uint32_t seen = 0;
 
-    for (; n - i >= 32; i += 32) {
+    if (n < 32)
+        return scan_sse2(bytes, n, is_foreign);
+    for (size_t i = 0; i < n; i += 32) {
+        i = ln_min_size(i, n - 32);
         const __m256i v = _mm256_loadu_si256((const __m256i *)(bytes + i));
         const uint32_t stops = stops32(v);
         const uint32_t high = (uint32_t)_mm256_movemask_epi8(v);
@@ -77,7 +81,7 @@ LN_TARGET("avx2") static size_t scan_avx2(const uint8_t *bytes, size_t n, bool *
     }
     if (seen != 0)
         *is_foreign = true;
-    return i + scan_sse2(bytes + i, n - i, is_foreign);
+    return n;
 }
 
 const ln_jsonscan_offer ln_jsonscan_offers[] = {

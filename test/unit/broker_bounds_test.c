@@ -542,7 +542,7 @@ static void memory_for_a_long_text_is_given_back(void **state)
     ln_server_stop(w->server);
     ln_server_stop(w->server);
     ln_server_join(w->server);
-    assert_int_equal(w->broker->rpc.scratch[0].capacity, 0);
+    assert_int_equal(w->broker->rpc.desks[0].scratch.capacity, 0);
     ln_server_free(w->server);
     free(w);
     free(text);

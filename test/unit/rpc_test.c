@@ -136,6 +136,15 @@ static int on_fail(const ln_rpc_call *call, void *user)
     return (int)d;
 }
 
+/* As good as its params are, what they begin with is none. */
+static int on_half_result(const ln_rpc_call *call, void *user)
+{
+    const ln_span half = {call->params.data, call->params.size / 2};
+    (void)user;
+    assert_int_equal(ln_rpc_result(&call->ticket, half), LN_ERR_INVALID);
+    return 0;
+}
+
 static int on_bad_result(const ln_rpc_call *call, void *user)
 {
     (void)user;
@@ -167,6 +176,14 @@ static int on_later(const ln_rpc_call *call, void *user)
     w->tickets[at % TICKETS] = call->ticket;
     atomic_store(&w->kept, at + 1);
     return LN_ERR_AGAIN;
+}
+
+/* Answers the first call that was kept, with its own params, and itself. */
+static int on_answer_first(const ln_rpc_call *call, void *user)
+{
+    const world *const w = user;
+    assert_int_equal(ln_rpc_result(&w->tickets[0], call->params), 0);
+    return ln_rpc_result(&call->ticket, LN_SPAN("\"mine\""));
 }
 
 static int on_bye(const ln_rpc_call *call, void *user)
@@ -226,8 +243,10 @@ static const struct {
     {"chosen", on_chosen},
     {"fail", on_fail},
     {"bad_result", on_bad_result},
+    {"half_result", on_half_result},
     {"large", on_large},
     {"later", on_later},
+    {"answer_first", on_answer_first},
     {"bye", on_bye},
     {"", on_name},
     {"n\xc3\xa4me", on_name},
@@ -532,6 +551,8 @@ static void handlers_choose_what_is_answered(void **state)
            "\\\"b\\\"\\n\xc3\xa4\",\"data\":{\"x\":[1]}},\"id\":1}");
     expect(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"bad_result\",\"id\":1}",
            ERR("-32603", "Internal error", "1"));
+    expect(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"half_result\",\"params\":[1,2,3],\"id\":1}",
+           ERR("-32603", "Internal error", "1"));
     expect(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"fail\",\"params\":[-20],\"id\":1}",
            ERR("-32602", "Invalid params", "1"));
     char wanted[200];
@@ -717,6 +738,21 @@ static void an_answer_may_come_later_from_any_thread(void **state)
     hear(fd, OK("null", "\"l3\""));
     expect_silence(fd);
     raw_close(fd);
+}
+
+/* Calls of two peers that have the same number there. */
+static void a_handler_may_answer_the_call_of_another_peer(void **state)
+{
+    world *const w = *state;
+    const int first = enter(w), second = enter(w);
+
+    say(first, "{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":\"a\"}");
+    wait_for(&w->kept, 1);
+    expect(second, "{\"jsonrpc\":\"2.0\",\"method\":\"answer_first\",\"params\":[1],\"id\":\"b\"}",
+           OK("\"mine\"", "\"b\""));
+    hear(first, OK("[1]", "\"a\""));
+    raw_close(first);
+    raw_close(second);
 }
 
 static void a_batch_waits_for_its_last_answer(void **state)
@@ -1045,6 +1081,8 @@ int main(void)
         ONE(what_a_batch_holds_is_judged_one_by_one),
         ONE(an_answer_may_come_later_from_any_thread),
         THREE(an_answer_may_come_later_from_any_thread),
+        ONE(a_handler_may_answer_the_call_of_another_peer),
+        THREE(a_handler_may_answer_the_call_of_another_peer),
         ONE(a_batch_waits_for_its_last_answer),
         ONE(calls_without_an_answer_are_bounded),
         ONE(an_answer_to_who_has_gone_is_an_error),
