@@ -91,7 +91,10 @@ static bool is(ln_span string, const char *text)
 
 static char *keep(ln_span s)
 {
-    return strndup(s.data, s.size);
+    char *const copy = calloc(1, s.size + 1);
+    if (copy != NULL && s.size > 0)
+        memcpy(copy, s.data, s.size);
+    return copy;
 }
 
 static void take_request(ln_conn *c, const ln_envelope *e)

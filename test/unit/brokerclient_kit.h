@@ -92,7 +92,10 @@ static inline int kit_line_send(ln_broker_client *k, ln_span text)
     if (t->send_rc < 0)
         return t->send_rc;
     assert_true(t->is_up && t->text_count < KIT_TEXTS_MAX);
-    t->texts[t->text_count++] = strndup(text.data, text.size);
+    char *const copy = calloc(1, text.size + 1);
+    assert_non_null(copy);
+    memcpy(copy, text.data, text.size);
+    t->texts[t->text_count++] = copy;
     return t->send_rc;
 }
 

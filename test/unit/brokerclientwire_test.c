@@ -444,8 +444,9 @@ static void count_heard(ln_broker_client *k, ln_span topic, ln_span payload, voi
 static void take_sum(const ln_broker_client_reply *reply, void *user)
 {
     int *const sum = user;
-    if (reply->error == 0)
-        *sum += atoi(reply->payload.data);
+    double number;
+    if (reply->error == 0 && ln_json_number(reply->payload, &number) == 0)
+        *sum += (int)number;
 }
 
 enum { THREADS = 4, ROUNDS = 200 };

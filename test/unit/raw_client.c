@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 5000, BUFFER = 1 << 22 };
+enum { WAIT_MS = 20000, BUFFER = 1 << 22 };
 
 static uint8_t buffer[BUFFER + 1];
 
