@@ -470,9 +470,12 @@ def hashing_takes_eight_threads_at_most():
         for number in range(24):
             c = stack.enter_context(dial(s.port, "127.0.4.%d" % (number + 1)))
             c.sendall(request("/rooms?room=locked&room_password=w"))
-        time.sleep(0.2)
-        working = sorted(running_threads(s.process.pid) for _ in range(30))[15]
-        true("of the server's threads %d work" % working, 6 <= working <= 10)
+        working = []
+        end = time.monotonic() + PATIENCE
+        while len(working) < 10 or (max(working) < 6 and time.monotonic() < end):  # on a busy machine it takes a while
+            time.sleep(0.05)
+            working.append(sorted(running_threads(s.process.pid) for _ in range(30))[15])
+        true("of the server's threads %s work" % working, 6 <= max(working) <= 10)
 
 
 # ------------------------------------------------------------------------------------------------ messages
