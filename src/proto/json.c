@@ -361,11 +361,26 @@ ln_json_type ln_json_next(ln_json *j, ln_json_value *token)
 
 /* ---- whole values ---- */
 
+/* The commonest value, if it stands right here. A fault in it is left to be told of. */
+static bool take_string(ln_json *j, ln_json_value *value)
+{
+    const uint8_t *const first = j->at;
+
+    if (j->expects != ANY_VALUE || j->fault != NULL || first == j->end || *first != '"' ||
+        !pass_string(j))
+        return false;
+    value_ended(j);
+    *value = (ln_json_value){LN_JSON_STRING, {first, (size_t)(j->at - first)}};
+    return true;
+}
+
 ln_json_type ln_json_next_value(ln_json *j, ln_json_value *value)
 {
     const uint8_t outside = j->depth;
     ln_json_value token;
 
+    if (take_string(j, value))
+        return LN_JSON_STRING;
     ln_json_type type = ln_json_next(j, value);
     if (type == LN_JSON_KEY)
         type = ln_json_next(j, value);
