@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * control.mjs - steers pages from a terminal. Node 22 or later has the WebSocket that it needs, Node 20 has it with
- * --experimental-websocket, and where npm's `ws` is installed any will do.
+ * --experimental-websocket, and where npm's `ws` is installed (above this folder, or where NODE_PATH says) any will do.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { BrokerClient } from '../../clients/js/linnet.js';
 
 const USAGE = `usage: control.mjs [--url URL] COMMAND [ARGUMENT...]
@@ -81,8 +82,8 @@ function show(command, words, result) {
   }
 }
 
-async function webSocket() {
-  return globalThis.WebSocket ?? (await import('ws')).default;
+function webSocket() {
+  return globalThis.WebSocket ?? createRequire(import.meta.url)('ws'); // which looks where NODE_PATH says, too
 }
 
 async function run(url, command, [id = '', ...words]) {
@@ -91,7 +92,7 @@ async function run(url, command, [id = '', ...words]) {
   const question = command === 'list' ? null : COMMANDS[command](words);
   if (question !== null && id === '')
     throw new Misuse('something is missing');
-  const client = new BrokerClient({ url, clientName: 'control', autoReconnect: false, WebSocket: await webSocket() });
+  const client = new BrokerClient({ url, clientName: 'control', autoReconnect: false, WebSocket: webSocket() });
   client.on('error', () => {}); // connect() says it
   try {
     await client.connect();

@@ -347,11 +347,10 @@ test('what is not offered is not there; exec is not, until it is', async (kit) =
 /* ---- the program of the example ---- */
 
 const SCRIPT = join(TOP, 'examples/control/control.mjs');
-const OWN = process.versions.node.startsWith('20.') ? ['--experimental-websocket'] : []; // Node's own, from 22 on as a matter of course
 
 function steer(url, ...words) {
   return new Promise((resolve) => {
-    execFile(process.execPath, [...OWN, SCRIPT, ...words], { env: { ...process.env, LINNET_URL: url, NODE_NO_WARNINGS: '1' } },
+    execFile(process.execPath, [SCRIPT, ...words], { env: { ...process.env, LINNET_URL: url, NODE_PATH: join(TOP, 'test/e2e/node_modules') } },
       (error, stdout, stderr) => resolve([error?.code ?? 0, stdout.trim(), stderr.trim()]));
   });
 }

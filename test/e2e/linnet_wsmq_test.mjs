@@ -334,11 +334,10 @@ test('the guide: a server asks a page again and again, across three broken conne
 });
 
 const SCRIPT = join(TOP, 'examples/control/control.mjs');
-const OWN = process.versions.node.startsWith('20.') ? ['--experimental-websocket'] : [];
 
 function steer(url, ...words) {
   return new Promise((resolve) => {
-    execFile(process.execPath, [...OWN, SCRIPT, ...words], { env: { ...process.env, LINNET_URL: url, NODE_NO_WARNINGS: '1' } },
+    execFile(process.execPath, [SCRIPT, ...words], { env: { ...process.env, LINNET_URL: url, NODE_PATH: join(TOP, 'test/e2e/node_modules') } },
       (error, stdout, stderr) => resolve([error?.code ?? 0, stdout.trim(), stderr.trim()]));
   });
 }

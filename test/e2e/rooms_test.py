@@ -33,7 +33,8 @@ with prerequisites():
 SECRET = "jwt-" + "0123456789abcdef" * 4
 ADMIN = "admin-" + "fedcba9876543210" * 2
 PASSWORD = "correct horse"
-path = Folder(prefix="linnet-rooms-").path
+folder = Folder(prefix="linnet-rooms-")
+path = folder.path
 
 
 def linnet(*words, stdin="", code=0, env=None):
