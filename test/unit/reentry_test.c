@@ -222,7 +222,7 @@ static void live_once(int port, const char *path, unsigned now, unsigned first, 
                               "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
                               path, 'a' + now, 'a' + first, 'a' + second);
     memcpy(bytes + head, frames, sizeof frames - 1);
-    const size_t later = now == DRAIN ? CLOSE_BYTES : 0; /* when it has drained */
+    size_t later = now == DRAIN ? CLOSE_BYTES : 0; /* when it has drained */
     const int small = 32768;
     if (now == DRAIN)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
@@ -234,8 +234,11 @@ static void live_once(int port, const char *path, unsigned now, unsigned first, 
     ssize_t n = 1;
     while (n > 0 || (n < 0 && errno == EAGAIN)) {
         n = recv(fd, rest, sizeof rest, 0);
-        if (n < 0 && atomic_load(&reached[DRAIN]) > drained)
+        if (later > 0 && atomic_load(&reached[DRAIN]) > drained) {
+            /* At once: a callback that sends more may drain again and again without a pause. */
             (void)send(fd, frames + sizeof frames - 1 - later, later, MSG_NOSIGNAL);
+            later = 0;
+        }
     }
     raw_close(fd);
 }
