@@ -9,7 +9,8 @@
  * A server of its own (one worker; an endpoint for each overflow policy, all subscribed to one topic;
  * of the stalled ones a twentieth each drops the oldest, keeps the latest, is closed),
  * a publisher of RATE messages of 1 KiB a second, in ticks of 10 ms, and readers in several
- * processes. First the healthy alone, for a third of SECONDS; then with the stalled ones beside them,
+ * processes, which share the machine with the server and so rest for 2 ms when they have read
+ * everything. First the healthy alone, for a third of SECONDS; then with the stalled ones beside them,
  * until they have stalled (at a twentieth of the rate: until then each message is a send to each of
  * them), and for SECONDS. Then the stalled ones read what is left, and count what they miss.
  *
@@ -44,10 +45,13 @@ enum {
     HEAD = 4,
     FRAME = HEAD + PAYLOAD,
     TICK_MS = 10,
+    BURST_MAX = 100, /* messages of a tick */
     STALLED_PER_PROCESS = 2500,
     HEALTHY_PER_PROCESS = 500,
     PROCESSES_MAX = 64,
-    LATENCIES = 1 << 19,  /* of 10 us */
+    LATENCIES = 1 << 18, /* of 10 us */
+    EVENTS = 512,
+    REST_US = 2000,       /* of a reader that has read everything */
     STALLING_SECONDS = 8, /* the system's buffers fill, and who is to be closed is */
     QUIET_MS = 3000       /* nothing more comes */
 };
@@ -67,10 +71,12 @@ static const struct {
 
 /* What a process of readers has seen; in memory that all share. */
 struct tally {
-    _Atomic int is_ready;
+    _Alignas(64) _Atomic int is_ready; /* all of it is written by its process alone */
     _Atomic uint64_t missing[POLICIES];
     _Atomic uint64_t closed, shed;
     _Atomic uint32_t slowest; /* healthy: the sequence number all of them have passed */
+    _Atomic uint64_t delivered;
+    _Atomic uint32_t latencies[LATENCIES];
 };
 
 static struct {
@@ -79,8 +85,6 @@ static struct {
     _Atomic int must_end;
     _Atomic uint32_t published;
     _Atomic int is_measuring;
-    _Atomic uint64_t delivered;
-    _Atomic uint32_t latencies[LATENCIES];
     ln_server_stats stats; /* at its end */
     struct tally tallies[PROCESSES_MAX];
 } * shared;
@@ -203,15 +207,16 @@ static void take_message(struct reader *r, struct tally *t, int is_healthy)
     memcpy(&sent, r->head + HEAD + 8, sizeof sent);
     if (sequence < r->next)
         rawws_fail("a message was repeated or out of order");
-    atomic_fetch_add(&t->missing[r->policy], sequence - r->next);
+    if (sequence > r->next)
+        atomic_fetch_add(&t->missing[r->policy], sequence - r->next);
     r->next = sequence + 1;
     if (!is_healthy)
         return;
     if (atomic_load_explicit(&shared->is_measuring, memory_order_relaxed)) {
         const double passed = (rawws_now() - sent) * 1e5;
         const int slot = passed >= LATENCIES ? LATENCIES - 1 : (int)passed;
-        atomic_fetch_add_explicit(&shared->latencies[slot], 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&shared->delivered, 1, memory_order_relaxed);
+        atomic_store_explicit(&t->latencies[slot], t->latencies[slot] + 1, memory_order_relaxed);
+        atomic_store_explicit(&t->delivered, t->delivered + 1, memory_order_relaxed);
     }
 }
 
@@ -324,7 +329,7 @@ static void count_the_end(const struct reader *readers, int count, struct tally 
 
 static _Noreturn void read_all(struct tally *t, int count, int first, int is_healthy)
 {
-    struct epoll_event events[512];
+    struct epoll_event events[EVENTS];
     const int ep = epoll_create1(0);
     struct reader *const readers = connect_all(count, first, is_healthy, ep);
     double heard = 0;
@@ -334,12 +339,14 @@ static _Noreturn void read_all(struct tally *t, int count, int first, int is_hea
         rest_ms(20);
     heard = rawws_now();
     while (is_healthy ? !atomic_load(&shared->must_end) : rawws_now() - heard < QUIET_MS / 1000.0) {
-        const int n = epoll_wait(ep, events, 512, 20);
+        const int n = epoll_wait(ep, events, EVENTS, 20);
         for (int i = 0; i < n; i++)
             read_some(ep, events[i].data.ptr, t, is_healthy);
         if (n > 0)
             heard = rawws_now();
         atomic_store(&t->slowest, slowest(readers, count));
+        if (is_healthy && n < EVENTS)
+            usleep(REST_US);
     }
     count_the_end(readers, count, t);
     atomic_store(&t->is_ready, 2);
@@ -376,15 +383,19 @@ static int start_readers(int count, int most, int is_healthy)
     return first;
 }
 
-static void publish(int fd, double tick)
+/* `count` messages in one piece, as a publisher that has them all at the tick sends them. */
+static void publish(int fd, double tick, uint64_t count)
 {
-    static uint8_t payload[PAYLOAD], frame[PAYLOAD + 14];
-    const uint32_t sequence = atomic_fetch_add(&shared->published, 1);
+    static uint8_t payload[PAYLOAD], frames[BURST_MAX * (PAYLOAD + 14)];
+    size_t n = 0;
 
-    memcpy(payload, &sequence, sizeof sequence);
-    memcpy(payload + 8, &tick, sizeof tick);
-    const size_t n = rawws_frame(frame, 0x82, payload, sizeof payload);
-    if (send(fd, frame, n, MSG_NOSIGNAL) != (ssize_t)n)
+    for (uint64_t i = 0; i < count; i++) {
+        const uint32_t sequence = atomic_fetch_add(&shared->published, 1);
+        memcpy(payload, &sequence, sizeof sequence);
+        memcpy(payload + 8, &tick, sizeof tick);
+        n += rawws_frame(frames + n, 0x82, payload, sizeof payload);
+    }
+    if (count > 0 && send(fd, frames, n, MSG_NOSIGNAL) != (ssize_t)n)
         rawws_fail("publish");
 }
 
@@ -393,17 +404,30 @@ struct outcome {
     long memory;
 };
 
-static double percentile(double share)
+/* Of what the first `count` processes saw, in ms. */
+static double percentile(int count, double share)
 {
+    static uint64_t slots[LATENCIES];
     uint64_t total = 0, sum = 0;
     int slot = 0;
 
-    for (int i = 0; i < LATENCIES; i++)
-        total += atomic_load(&shared->latencies[i]);
-    while (slot < LATENCIES - 1 &&
-           (sum += atomic_load(&shared->latencies[slot])) < (uint64_t)((double)total * share))
+    memset(slots, 0, sizeof slots);
+    for (int k = 0; k < count; k++) {
+        for (int i = 0; i < LATENCIES; i++)
+            slots[i] += atomic_load(&shared->tallies[k].latencies[i]);
+        total += atomic_load(&shared->tallies[k].delivered);
+    }
+    while (slot < LATENCIES - 1 && (sum += slots[slot]) < (uint64_t)((double)total * share))
         slot++;
     return slot / 100.0;
+}
+
+static void forget(int count)
+{
+    for (int k = 0; k < count; k++) {
+        memset(shared->tallies[k].latencies, 0, sizeof shared->tallies[k].latencies);
+        atomic_store(&shared->tallies[k].delivered, 0);
+    }
 }
 
 static void wait_for_healthy(int count)
@@ -427,15 +451,15 @@ static struct outcome run(int fd, pid_t pid, double length, int per_second, int 
     double checked = begin;
     uint64_t sent = 0;
 
-    memset(shared->latencies, 0, sizeof shared->latencies);
-    atomic_store(&shared->delivered, 0);
+    forget(healthy_processes);
     atomic_store(&shared->is_measuring, 1);
     for (uint64_t tick = 1; (double)tick * TICK_MS / 1000 <= length; tick++) {
         const double due = begin + (double)tick * TICK_MS / 1000;
         while (rawws_now() < due)
             usleep(200);
-        for (; sent < tick * (uint64_t)per_second * TICK_MS / 1000; sent++)
-            publish(fd, due);
+        const uint64_t count = tick * (uint64_t)per_second * TICK_MS / 1000 - sent;
+        publish(fd, due, count);
+        sent += count;
         if (rawws_now() - checked >= 0.5) {
             const long memory = rawws_memory(pid);
             o.memory = memory > o.memory ? memory : o.memory;
@@ -445,9 +469,10 @@ static struct outcome run(int fd, pid_t pid, double length, int per_second, int 
     wait_for_healthy(healthy_processes);
     atomic_store(&shared->is_measuring, 0);
     const double passed = rawws_now() - begin;
-    o.p50 = percentile(0.5);
-    o.p99 = percentile(0.99);
-    o.deliveries = (double)atomic_load(&shared->delivered) / passed;
+    o.p50 = percentile(healthy_processes, 0.5);
+    o.p99 = percentile(healthy_processes, 0.99);
+    for (int i = 0; i < healthy_processes; i++)
+        o.deliveries += (double)atomic_load(&shared->tallies[i].delivered) / passed;
     o.cpu = (rawws_cpu(pid) - cpu) / passed;
     return o;
 }
@@ -500,6 +525,8 @@ static void read_arguments(int argc, char **argv)
     seconds = argc > 4 ? atof(argv[4]) : seconds;
     budget_bytes = argc > 5 ? (uint32_t)atoi(argv[5]) << 20 : budget_bytes;
     queue_bytes = argc > 6 ? (uint32_t)atoi(argv[6]) << 10 : queue_bytes;
+    if (rate < 1 || rate > BURST_MAX * 1000 / TICK_MS)
+        rawws_fail("a rate above what a tick holds");
 }
 
 static int judge(struct outcome before, struct outcome with, int first_stalled)

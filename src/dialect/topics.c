@@ -1,201 +1,60 @@
 /* SPDX-License-Identifier: MIT */
-#include "topics.h"
-
 #include "base/limits.h"
 #include "base/name.h"
-#include "base/text.h"
 #include "hub/filter.h"
-#include "mesh.h"
 #include "net/random.h"
+#include "topicsinner.h"
 
-typedef struct side side;
+/* Deliveries may free parked subscribers, and would take the lock for it. */
+static void begin_delivering(ln_topics_side *here)
+{
+    ln_lock_take(&here->lock);
+    here->is_delivering = true;
+}
 
-struct ln_topics {
-    const ln_allocator *alloc;
-    ln_mesh *mesh;
-    ln_lock lock;   /* of these two; taken before a side's */
-    ln_link guests; /* of worker 0 */
-    side *first;    /* its share while it runs */
-};
-
-/* One worker's share: home->service. */
-struct side {
-    ln_hub *hub;
-    ln_topics *topics;
-    ln_home *home;
-    ln_lock lock; /* of the hub: its thread changes it, others count in it, and bring guests */
-};
-
-/* A connection that subscribes: its attachment. */
-typedef struct listener {
-    ln_subscriber subscriber;
-    ln_conn *conn;
-    ln_topics_send *send;    /* its dialect's way to be told */
-    uint32_t full_bytes;     /* payloads of that size find no room until on_room(); NOT_FULL */
-    bool drops_newest;       /* what becomes of them */
-    _Atomic uint64_t *tally; /* of deliveries, by ln_delivery; NULL = nobody asks */
-} listener;
-
-static const uint32_t NOT_FULL = UINT32_MAX;
+static void end_delivering(ln_topics_side *here)
+{
+    here->is_delivering = false;
+    ln_lock_give(&here->lock);
+}
 
 /* ---- delivery ---- */
 
-static ln_block *make_plain(const ln_msg *m, void *arg)
-{
-    const ln_home *const home = arg;
-    return ln_ws_encode(home->alloc, m->kind == LN_MSG_BINARY ? LN_BINARY : LN_TEXT, m->payload,
-                        false);
-}
-
-/* Compressed once for everybody; the plain frame if that is not smaller. */
-static ln_block *make_deflated(const ln_msg *m, void *arg)
-{
-    ln_home *const home = arg;
-    ln_zpool *const zpool = ln_home_zpool(home);
-    ln_buf out;
-
-    if (zpool == NULL)
-        return NULL;
-    ln_buf_init(&out, home->alloc);
-    ln_block *block = NULL;
-    const int rc = ln_deflate_shared(zpool, LN_SITE_DEFLATE_LEVEL, LN_TOPICS_SHARED_BITS,
-                                     m->payload.data, m->payload.size, &out);
-    if (rc == 0 && out.size < m->payload.size)
-        block = ln_ws_encode(home->alloc, m->kind == LN_MSG_BINARY ? LN_BINARY : LN_TEXT,
-                             (ln_span){out.data, out.size}, true);
-    else if (rc == 0)
-        block = make_plain(m, arg);
-    ln_buf_fini(&out);
-    return block;
-}
-
-/* The frame that this connection can be given. */
-static ln_block *frame_for(const ln_conn *c, ln_msg *m)
-{
-    ln_home *const home = ln_conn_home(c);
-    uint8_t bits;
-
-    if (c->ws.deflate != NULL && m->payload.size >= c->ws.config->deflate_min_bytes &&
-        ln_deflate_is_shareable(c->ws.deflate, &bits) &&
-        (bits >= LN_TOPICS_SHARED_BITS || m->payload.size <= (size_t)1 << bits))
-        return ln_msg_form(m, LN_FORM_DEFLATED, make_deflated, home);
-    return ln_msg_form(m, LN_FORM_PLAIN, make_plain, home);
-}
-
-static int send_plain(ln_conn *c, ln_msg *m)
-{
-    ln_block *const frame = frame_for(c, m);
-    return frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block_latest(c, frame, m->topic);
-}
-
-/*
- * Without a look at the connection, which would cost six cache lines: of ten thousand subscribers who
- * do not read, that is most of what a publication costs.
- */
-static LN_COLD ln_delivery pass_over(const listener *l, const ln_loop *loop)
-{
-    ln_counters *const counters = &((ln_worker *)loop->owner)->home.counters;
-
-    ln_count(&counters->dropped, 1);
-    ln_count(l->drops_newest ? &counters->dropped_newest : &counters->queue_refused, 1);
-    return LN_DELIVERY_DROPPED;
-}
-
-/* Its queue was full for `m`: from now on it is passed over, if that is certain. */
-static void watch(listener *l, const ln_msg *m, int rc)
-{
-    if (l->send != send_plain || !ln_conn_watch_room(l->conn))
-        return;
-    l->full_bytes = (uint32_t)m->payload.size;
-    l->drops_newest = rc == LN_ERR_DROPPED;
-}
-
-static void on_room(ln_conn *c, void *attachment)
-{
-    listener *const l = attachment;
-    (void)c;
-    l->full_bytes = NOT_FULL;
-}
-
-static ln_delivery give(listener *l, ln_msg *m)
-{
-    ln_conn *const c = l->conn;
-
-    if (LN_UNLIKELY(m->payload.size >= l->full_bytes) && ln_loop_current() != NULL)
-        return pass_over(l, ln_loop_current());
-    const int rc = l->send(c, m);
-    if (LN_LIKELY(rc == 0))
-        return LN_DELIVERED;
-    if (rc > 0)
-        return LN_DELIVERY_QUEUED;
-    if (rc == LN_ERR_CLOSED) {
-        /* Out at once, so that it is counted once; the lock is held by who publishes. */
-        const side *const here = ln_conn_home(c)->service;
-        ln_hub_leave_all(here->hub, &l->subscriber);
-        return LN_DELIVERY_CLOSED;
-    }
-    if (rc == LN_ERR_WOULD_EXCEED || rc == LN_ERR_DROPPED)
-        watch(l, m, rc);
-    if (rc != LN_ERR_DROPPED && rc != LN_ERR_UNSUPPORTED) /* those have been counted */
-        ln_count(&ln_conn_home(c)->counters.dropped, 1);
-    return LN_DELIVERY_DROPPED;
-}
-
-static bool is_reserved(ln_span topic)
-{
-    return ln_text_has_prefix(topic, LN_SPAN(LN_TOPICS_RESERVED));
-}
-
-static ln_delivery deliver(ln_subscriber *s, ln_msg *m)
-{
-    listener *const l = LN_CONTAINER_OF(s, listener, subscriber);
-    const ln_delivery d = give(l, m);
-
-    /* What linnet itself tells (presence) has no publisher, and is nobody's message. */
-    if (l->tally != NULL && (m->publisher != 0 || !is_reserved(m->topic)))
-        ln_count(&l->tally[d], 1);
-    return d;
-}
-
 ln_delivery ln_topics_tell(ln_conn *c, ln_msg *m)
 {
-    side *const here = ln_conn_home(c)->service;
-    listener *const l = ln_conn_attachment(c);
+    ln_topics_side *const here = ln_conn_home(c)->service;
+    ln_topics_listener *const l = ln_conn_attachment(c);
 
     if (l == NULL)
         return LN_DELIVERY_DROPPED; /* it has not come so far */
-    ln_lock_take(&here->lock);
-    const ln_delivery d = deliver(&l->subscriber, m);
-    ln_lock_give(&here->lock);
+    begin_delivering(here);
+    const ln_delivery d = ln_topics_deliver_to(l, m);
+    end_delivering(here);
     return d;
 }
 
 static void on_parcel(void *arg, ln_msg *m)
 {
-    side *const here = arg;
+    ln_topics_side *const here = arg;
 
-    ln_lock_take(&here->lock);
+    begin_delivering(here);
     ln_hub_deliver(here->hub, m, NULL);
-    ln_lock_give(&here->lock);
+    end_delivering(here);
 }
 
 /* ---- subscribing ---- */
 
-static listener *listener_of(ln_conn *c)
+static ln_topics_listener *listener_of(ln_conn *c)
 {
     const ln_home *const home = ln_conn_home(c);
-    listener *l = ln_conn_attachment(c);
+    ln_topics_listener *l = ln_conn_attachment(c);
 
     if (l != NULL)
         return l;
     l = ln_alloc(home->alloc, sizeof *l);
     if (l == NULL)
         return NULL;
-    l->conn = c;
-    l->send = send_plain;
-    l->full_bytes = NOT_FULL;
-    l->tally = NULL;
-    ln_subscriber_init(&l->subscriber, deliver, c->id);
+    ln_topics_listener_init(l, c);
     ln_conn_attach(c, l);
     return l;
 }
@@ -206,11 +65,11 @@ int ln_topics_speak(ln_conn *c, ln_topics_send *send)
         return LN_ERR_STATE; /* a client's connection */
     if (c->phase != LN_CONN_OPEN)
         return LN_ERR_CLOSED;
-    listener *const l = listener_of(c);
+    ln_topics_listener *const l = listener_of(c);
     if (l == NULL)
         return LN_ERR_NOMEM;
+    ln_topics_unpark(l);
     l->send = send;
-    l->full_bytes = NOT_FULL;
     return 0;
 }
 
@@ -218,22 +77,23 @@ int ln_topics_tally(ln_conn *c, _Atomic uint64_t tally[LN_TOPICS_OUTCOMES])
 {
     if (ln_conn_home(c)->service == NULL)
         return LN_ERR_STATE; /* a client's connection */
-    listener *const l = c->phase == LN_CONN_OPEN ? listener_of(c) : NULL;
+    ln_topics_listener *const l = c->phase == LN_CONN_OPEN ? listener_of(c) : NULL;
     if (l == NULL)
         return c->phase == LN_CONN_OPEN ? LN_ERR_NOMEM : LN_ERR_CLOSED;
+    ln_topics_unpark(l);
     l->tally = tally;
     return 0;
 }
 
 int ln_topics_subscribe(ln_conn *c, ln_span topic)
 {
-    side *const here = ln_conn_home(c)->service;
+    ln_topics_side *const here = ln_conn_home(c)->service;
 
     if (here == NULL)
         return LN_ERR_STATE; /* a client's connection */
     if (c->phase != LN_CONN_OPEN)
         return LN_ERR_CLOSED;
-    listener *const l = listener_of(c);
+    ln_topics_listener *const l = listener_of(c);
     if (l == NULL)
         return LN_ERR_NOMEM;
     ln_lock_take(&here->lock);
@@ -244,13 +104,13 @@ int ln_topics_subscribe(ln_conn *c, ln_span topic)
 
 int ln_conn_subscribe(ln_conn *c, ln_span topic)
 {
-    return is_reserved(topic) ? LN_ERR_INVALID : ln_topics_subscribe(c, topic);
+    return ln_topics_is_reserved(topic) ? LN_ERR_INVALID : ln_topics_subscribe(c, topic);
 }
 
 int ln_conn_unsubscribe(ln_conn *c, ln_span topic)
 {
-    side *const here = ln_conn_home(c)->service;
-    listener *const l = here == NULL ? NULL : ln_conn_attachment(c);
+    ln_topics_side *const here = ln_conn_home(c)->service;
+    ln_topics_listener *const l = here == NULL ? NULL : ln_conn_attachment(c);
 
     if (l == NULL)
         return LN_ERR_NOT_FOUND;
@@ -263,8 +123,8 @@ int ln_conn_unsubscribe(ln_conn *c, ln_span topic)
 static void on_gone(ln_conn *c, void *attachment)
 {
     ln_home *const home = ln_conn_home(c);
-    side *const here = home->service;
-    listener *const l = attachment;
+    ln_topics_side *const here = home->service;
+    ln_topics_listener *const l = attachment;
 
     if (l == NULL)
         return; /* never subscribed */
@@ -278,21 +138,21 @@ static void on_gone(ln_conn *c, void *attachment)
 
 int ln_topics_publish(ln_home *home, ln_msg *m, ln_hub_result *result)
 {
-    side *const here = home->service;
+    ln_topics_side *const here = home->service;
 
-    ln_lock_take(&here->lock);
+    begin_delivering(here);
     const int rc = ln_hub_publish(here->hub, m, result);
-    ln_lock_give(&here->lock);
+    end_delivering(here);
     return rc;
 }
 
 int ln_topics_deliver(ln_home *home, ln_msg *m, ln_hub_result *result)
 {
-    side *const here = home->service;
+    ln_topics_side *const here = home->service;
 
-    ln_lock_take(&here->lock);
+    begin_delivering(here);
     const int rc = ln_hub_deliver(here->hub, m, result);
-    ln_lock_give(&here->lock);
+    end_delivering(here);
     return rc;
 }
 
@@ -304,7 +164,7 @@ static int publish_from(ln_conn *c, ln_span topic, enum ln_kind kind, ln_span da
 
     if (home->service == NULL)
         return LN_ERR_STATE;
-    if (is_reserved(topic) || (kind != LN_TEXT && kind != LN_BINARY))
+    if (ln_topics_is_reserved(topic) || (kind != LN_TEXT && kind != LN_BINARY))
         return LN_ERR_INVALID;
     ln_msg *const m =
         ln_msg_new(home->alloc, (ln_msg_kind)kind, topic, (ln_span){NULL, 0}, data, c->id);
@@ -360,7 +220,7 @@ int ln_topics_publish_from_anywhere(ln_server *server, ln_msg *m)
 
 int ln_publish(ln_server *server, ln_span topic, enum ln_kind kind, ln_span data)
 {
-    if (is_reserved(topic) || !ln_hub_is_topic(topic, LN_DEFAULT_TOPIC_MAX_BYTES) ||
+    if (ln_topics_is_reserved(topic) || !ln_hub_is_topic(topic, LN_DEFAULT_TOPIC_MAX_BYTES) ||
         (kind != LN_TEXT && kind != LN_BINARY))
         return LN_ERR_INVALID;
     if (atomic_load(&server->state) != LN_SERVER_RUNNING)
@@ -381,7 +241,7 @@ size_t ln_topic_count(ln_server *server, ln_span topic)
     if (atomic_load(&server->state) != LN_SERVER_RUNNING)
         return 0;
     for (unsigned i = 0; i < server->worker_count; i++) {
-        side *const there = server->workers[i].home.service;
+        ln_topics_side *const there = server->workers[i].home.service;
         ln_lock_take(&there->lock);
         count += ln_hub_member_count(there->hub, topic);
         ln_lock_give(&there->lock);
@@ -391,7 +251,7 @@ size_t ln_topic_count(ln_server *server, ln_span topic)
 
 /* ---- guests ---- */
 
-static int seat(side *first, ln_topics_guest *guest)
+static int seat(ln_topics_side *first, ln_topics_guest *guest)
 {
     ln_lock_take(&first->lock);
     const int rc = ln_hub_subscribe(first->hub, &guest->subscriber, guest->topic);
@@ -399,7 +259,7 @@ static int seat(side *first, ln_topics_guest *guest)
     return rc;
 }
 
-static void unseat(side *first, ln_topics_guest *guest)
+static void unseat(ln_topics_side *first, ln_topics_guest *guest)
 {
     ln_lock_take(&first->lock);
     ln_hub_leave_all(first->hub, &guest->subscriber);
@@ -409,7 +269,7 @@ static void unseat(side *first, ln_topics_guest *guest)
 /* Before there is a hub to say so: else the server would not start. */
 static int check_guest(ln_span topic)
 {
-    if (is_reserved(topic) || !ln_name_is_valid(topic, LN_DEFAULT_TOPIC_MAX_BYTES))
+    if (ln_topics_is_reserved(topic) || !ln_name_is_valid(topic, LN_DEFAULT_TOPIC_MAX_BYTES))
         return LN_ERR_INVALID;
     return ln_filter_is(topic) ? ln_filter_check(topic) : 0;
 }
@@ -442,7 +302,7 @@ void ln_topics_dismiss(ln_server *server, ln_topics_guest *guest)
 }
 
 /* Worker 0 begins: it has `here`. */
-static int seat_all(ln_topics *t, side *here)
+static int seat_all(ln_topics *t, ln_topics_side *here)
 {
     int rc = 0;
 
@@ -498,12 +358,13 @@ static void free_topics(void *state)
 static void stop(void *state, ln_home *home)
 {
     ln_topics *const t = state;
-    side *const here = home->service;
+    ln_topics_side *const here = home->service;
 
     if (t->first == here)
         unseat_all(t);
     home->service = NULL;
     ln_hub_free(here->hub);
+    ln_topics_free_accounts(here);
     ln_lock_fini(&here->lock);
     ln_free(t->alloc, here);
 }
@@ -514,7 +375,7 @@ static int start(void *state, ln_home *home)
                                          LN_DEFAULT_TOPICS_PER_CONNECTION};
     ln_topics *const t = state;
     uint64_t seed[2];
-    side *const here = ln_alloc_zero(t->alloc, sizeof *here);
+    ln_topics_side *const here = ln_alloc_zero(t->alloc, sizeof *here);
 
     if (here == NULL)
         return LN_ERR_NOMEM;
@@ -534,6 +395,12 @@ static int start(void *state, ln_home *home)
     if (rc < 0)
         stop(t, home);
     return rc;
+}
+
+static void on_room(ln_conn *c, void *attachment)
+{
+    (void)c;
+    ln_topics_unpark(attachment);
 }
 
 static const ln_conn_hooks hooks = {.on_gone = on_gone, .on_room = on_room};

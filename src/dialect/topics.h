@@ -9,6 +9,7 @@
 #include <linnet/topic.h>
 
 #include "base/list.h"
+#include "base/text.h"
 #include "hub/hub.h"
 #include "peer/serverinner.h"
 
@@ -24,6 +25,10 @@ enum { LN_TOPICS_SHARED_BITS = 15 };
  * publish to them.
  */
 #define LN_TOPICS_RESERVED "$linnet."
+LN_INLINE bool ln_topics_is_reserved(ln_span topic)
+{
+    return ln_text_has_prefix(topic, LN_SPAN(LN_TOPICS_RESERVED));
+}
 
 /* What every server is made with. The state is a new one's; NULL when out of memory. */
 extern const ln_service ln_topics_service;

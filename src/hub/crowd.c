@@ -46,12 +46,23 @@ void ln_crowd_add(ln_crowd *c, ln_subscriber *who, ln_member *member)
     c->live++;
 }
 
+static void put(ln_crowd *c, uint32_t index, ln_seat seat)
+{
+    c->seats[index] = seat;
+    if (seat.member)
+        seat.member->seat = index;
+}
+
 void ln_crowd_remove(ln_crowd *c, const ln_allocator *alloc, uint32_t index)
 {
     LN_ASSERT(index < c->size && c->live == c->size);
+    if (index < c->parked) { /* the last of the parked takes it, and the gap is behind them */
+        put(c, index, c->seats[--c->parked]);
+        index = c->parked;
+    }
     c->live = --c->size;
-    c->seats[index] = c->seats[c->size];
-    c->seats[index].member->seat = index;
+    if (index < c->size)
+        put(c, index, c->seats[c->size]);
     shrink(c, alloc);
 }
 
@@ -64,17 +75,36 @@ void ln_crowd_vacate(ln_crowd *c, uint32_t index)
 
 void ln_crowd_compact(ln_crowd *c, const ln_allocator *alloc)
 {
-    uint32_t kept = 0;
+    uint32_t kept = 0, parked = 0;
     for (uint32_t i = 0; i < c->size; i++) {
-        const ln_seat seat = c->seats[i];
-        if (!seat.who)
+        if (!c->seats[i].who)
             continue;
-        seat.member->seat = kept;
-        c->seats[kept++] = seat;
+        parked += i < c->parked;
+        put(c, kept++, c->seats[i]);
     }
-    LN_ASSERT(kept == c->live);
+    LN_ASSERT(kept == c->live && parked <= c->parked);
     c->size = kept;
+    c->parked = parked;
     shrink(c, alloc);
+}
+
+static void swap(ln_crowd *c, uint32_t a, uint32_t b)
+{
+    const ln_seat seat = c->seats[a];
+    put(c, a, c->seats[b]);
+    put(c, b, seat);
+}
+
+void ln_crowd_park(ln_crowd *c, uint32_t index)
+{
+    LN_ASSERT(index >= c->parked && index < c->size && c->seats[index].who);
+    swap(c, index, c->parked++);
+}
+
+void ln_crowd_unpark(ln_crowd *c, uint32_t index)
+{
+    LN_ASSERT(index < c->parked && c->seats[index].who);
+    swap(c, index, --c->parked);
 }
 
 ln_member *ln_crowd_find(const ln_crowd *c, const ln_subscriber *who)

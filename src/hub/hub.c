@@ -109,6 +109,7 @@ static void remove_topic(ln_hub *hub, ln_topic *t)
     LN_ASSERT(removed == t);
     take_one(&hub->counters.topics);
     ln_crowd_fini(&t->crowd, hub->alloc);
+    ln_free(hub->alloc, t->parking);
     ln_free(hub->alloc, t);
 }
 
@@ -191,6 +192,8 @@ static void leave(ln_hub *hub, ln_subscriber *s, ln_member *m)
     s->count--;
     take_one(&hub->counters.members);
 
+    if (m->seat < t->crowd.parked)
+        ln_parking_leave(t->parking, s);
     if (hub->is_busy) {
         if (t->crowd.live == t->crowd.size) {
             t->torn_next = hub->torn;
@@ -257,6 +260,26 @@ void ln_hub_leave_all(ln_hub *hub, ln_subscriber *s)
     while (s->members)
         leave(hub, s, s->members);
     LN_ASSERT(s->count == 0);
+}
+
+void ln_hub_park(ln_subscriber *s, ln_hub_account *account, uint32_t full_bytes)
+{
+    LN_ASSERT(account && (!s->account || s->account == account));
+    if (!s->account || full_bytes < s->full_bytes)
+        s->full_bytes = full_bytes;
+    s->account = account;
+}
+
+void ln_hub_unpark(ln_subscriber *s)
+{
+    for (const ln_member *m = s->members; s->account && m; m = m->next) {
+        ln_topic *t = m->topic;
+        if (m->seat >= t->crowd.parked)
+            continue;
+        ln_parking_leave(t->parking, s);
+        ln_crowd_unpark(&t->crowd, m->seat);
+    }
+    s->account = NULL;
 }
 
 /* -- Questions --------------------------------------------------------------------------------- */

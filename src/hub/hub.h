@@ -24,7 +24,9 @@
  *   5. While a publication is under way no seat moves and no topic vanishes; what lost members is
  *      in hub->torn and put right at the end.
  *   6. The backplane has been told of interest exactly for the topics that exist.
- *   7. Delivering needs no memory: what it uses was reserved by subscribing.
+ *   7. Delivering needs no memory: what it uses was reserved by subscribing. (Parking takes some, and
+ *      goes without.)
+ *   8. Who is parked may still be called; each publication reaches it or its account, not both.
  */
 #ifndef LN_HUB_H
 #define LN_HUB_H
@@ -35,6 +37,15 @@
 typedef struct ln_topic ln_topic;
 typedef struct ln_member ln_member; /* one subscriber in one topic */
 typedef struct ln_subscriber ln_subscriber;
+
+/*
+ * What a subscriber that has no room is not called for. `miss` hears of publications that went past
+ * `subscribers` of those who are parked with this account; they count as dropped. It must not call the hub.
+ */
+typedef struct ln_hub_account ln_hub_account;
+struct ln_hub_account {
+    void (*miss)(ln_hub_account *account, const ln_msg *m, uint32_t subscribers);
+};
 
 /* What became of one delivery. */
 typedef enum ln_delivery {
@@ -49,10 +60,12 @@ typedef ln_delivery ln_deliver_fn(ln_subscriber *s, ln_msg *m);
 
 struct ln_subscriber {
     ln_deliver_fn *deliver;
-    uint64_t id;        /* compared with msg->excluded */
-    ln_member *members; /* its memberships */
-    uint32_t count;     /* of them */
-    uint32_t reached;   /* number of the last publication that could have reached it twice */
+    uint64_t id;             /* compared with msg->excluded */
+    ln_member *members;      /* its memberships */
+    uint32_t count;          /* of them */
+    uint32_t reached;        /* number of the last publication that could have reached it twice */
+    ln_hub_account *account; /* it is parked; NULL = it is not */
+    uint32_t full_bytes;     /* then: payloads of that size and above find no room */
 };
 
 /* Publications that one may cause, directly and through others, before it has ended: cuts circles
@@ -121,6 +134,16 @@ int ln_hub_subscribe(ln_hub *hub, ln_subscriber *s, ln_span topic);
 int ln_hub_unsubscribe(ln_hub *hub, ln_subscriber *s, ln_span topic);
 /* Leaves everything; safe during a publication. */
 void ln_hub_leave_all(ln_hub *hub, ln_subscriber *s);
+
+/*
+ * Parks `s`, from inside its own delivery, which it answers with LN_DELIVERY_DROPPED: from now on
+ * publications of `full_bytes` and more may be told to the account instead, one call for all, so that thousands
+ * that do not read cost nothing. Again with the same account: for smaller ones, too. What reaches it
+ * nevertheless (in many topics, with filters, broadcasts) it has to tell the account itself.
+ */
+void ln_hub_park(ln_subscriber *s, ln_hub_account *account, uint32_t full_bytes);
+/* Everything is brought to `s` again, but for a publication under way. O(s->count). */
+void ln_hub_unpark(ln_subscriber *s);
 
 /* What would keep `s` out of `topic` now: for who must say why, before or after. */
 ln_hub_obstacle ln_hub_find_obstacle(const ln_hub *hub, const ln_subscriber *s, ln_span topic);

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "crowd.h"
 #include "hub.h"
+#include "parking.h"
 #include "sieve.h"
 
 enum { LN_HUB_OUTCOMES = LN_DELIVERY_CLOSED + 1 };
@@ -21,6 +22,7 @@ struct ln_topic {
     bool is_filter;
     uint32_t reach;      /* seats that were there when the publication under way began */
     ln_topic *torn_next; /* in hub->torn, exactly while a seat is vacant */
+    ln_parking *parking; /* of crowd.parked; NULL if there never were any */
     ln_link link;        /* in hub->all */
     char name[];
 };

@@ -6,7 +6,8 @@
  *
  * One seed is a world of one to four hubs joined by a backplane with in-order wires, subscribers
  * by the hundred, a dozen names and in most a dozen filters. They join, leave, vanish (freed at
- * once) and publish, also to everybody and from inside deliveries; wires bring what they carry at
+ * once) and publish, also to everybody and from inside deliveries; some have no room for large messages for a
+ * while, and are parked; wires bring what they carry at
  * random moments, also at once; in half of the worlds allocations and announcements fail now and
  * then, in some a topic or a hub can be full.
  *
@@ -17,6 +18,7 @@
  * Checked
  *   1. Whoever was subscribed, to the name or to a filter that matches it, when a publication began
  *      and has not left that since gets it, exactly once; nobody else does.
+ *      Or it is parked, and one of those that the account of its kind was told of.
  *   2. Messages of one publisher arrive in order, on its own hub and across the backplane.
  *   3. Interest is announced and withdrawn in turn, and outside publications is what the members
  *      make it.
@@ -30,6 +32,7 @@
 
 #include "base/list.h"
 #include "hub/hub.h"
+#include "hub/parking.h"
 #include "sim_names.h"
 
 enum {
@@ -41,6 +44,8 @@ enum {
     EVERYBODY = SIM_EVERYBODY,
     TOPICS_PER_SUBSCRIBER = 5,
     OUTCOMES = LN_DELIVERY_CLOSED + 1,
+    ACCOUNTS = LN_PARKING_LOTS + 2,
+    SIZES = 4,       /* of payloads */
     WIRE_MAX = 4096, /* messages under way between two hubs; a power of two */
     TURNS_MAX = LN_HUB_CASCADE_MAX + 1
 };
@@ -52,7 +57,16 @@ typedef struct person {
     ln_subscriber sub;
     world *world;
     unsigned index;
+    bool is_parked;
+    size_t full_bytes; /* then */
 } person;
+
+/* What a hub tells of the parked of one kind. */
+typedef struct account {
+    ln_hub_account base;
+    world *world;
+    unsigned place, kind;
+} account;
 
 /* What the model knows of a publication that a hub has taken. */
 typedef struct turn {
@@ -60,7 +74,9 @@ typedef struct turn {
     uint64_t excluded;
     uint64_t began;
     unsigned topic;
+    size_t size; /* of the payload */
     uint32_t outcomes[OUTCOMES];
+    uint32_t passed[ACCOUNTS]; /* parked ones that it went past, as the accounts were told */
 } turn;
 
 /* A hub and its model. */
@@ -89,7 +105,7 @@ struct world {
     ln_allocator hook;
     size_t live_bytes;
     unsigned failures; /* allocations and announcements refused */
-    unsigned fail_one_in, act_one_in, reply_one_in;
+    unsigned fail_one_in, act_one_in, reply_one_in, park_one_in;
     unsigned place_count, person_count, name_count, filter_count;
     uint64_t clock;  /* counts joins and beginnings */
     uint64_t serial; /* of the last message */
@@ -97,8 +113,10 @@ struct world {
     wire wires[HUBS_MAX][HUBS_MAX];
     person *people[PEOPLE_MAX];
     unsigned memberships[PEOPLE_MAX];
-    uint64_t joined[PEOPLE_MAX][TOPICS];    /* when, 0 = not in */
-    uint64_t got[PEOPLE_MAX];               /* the serial it had last */
+    uint64_t joined[PEOPLE_MAX][TOPICS]; /* when, 0 = not in */
+    uint64_t got[PEOPLE_MAX];            /* the serial it had last */
+    uint64_t passed[PEOPLE_MAX];         /* the serial that may have gone past it last */
+    account accounts[HUBS_MAX][ACCOUNTS];
     uint64_t heard[PEOPLE_MAX][PEOPLE_MAX]; /* of each publisher, the serial each person had last */
 };
 
@@ -110,7 +128,7 @@ typedef struct cargo {
 } cargo;
 
 static uint64_t total_publications, total_deliveries, total_failures, total_waits, total_cut,
-    total_refused;
+    total_refused, total_passed;
 
 /* -- Chance and memory ------------------------------------------------------------------------- */
 
@@ -201,12 +219,32 @@ static void begin(world *w, place *p)
         p->turns[p->current].began = ++w->clock;
 }
 
-/* The current publication has ended: everybody due has had it. */
+/*
+ * Those the publication may have gone past: whom it has reached nevertheless was not counted, and of
+ * the others those who left before it could reach them may have been.
+ */
+static void check_passed(const world *w, const place *p, const turn *t, unsigned kind)
+{
+    unsigned most = 0, gone = 0;
+    for (unsigned who = (unsigned)(p - w->places); who < w->person_count; who += w->place_count) {
+        if (who % ACCOUNTS != kind || w->passed[who] != t->serial || w->got[who] == t->serial)
+            continue;
+        most++;
+        gone += !is_due(w, t, who);
+    }
+    check(w, t->passed[kind] <= most && t->passed[kind] >= most - gone,
+          "an account was told another number");
+}
+
+/* The current publication has ended: everybody due has had it, or it went past. */
 static void end(world *w, place *p)
 {
     const turn *t = &p->turns[p->current];
     for (unsigned who = (unsigned)(p - w->places); who < w->person_count; who += w->place_count)
-        check(w, !is_due(w, t, who) || w->got[who] == t->serial, "a subscriber was left out");
+        check(w, !is_due(w, t, who) || w->got[who] == t->serial || w->passed[who] == t->serial,
+              "a subscriber was left out");
+    for (unsigned kind = 0; kind < ACCOUNTS; kind++)
+        check_passed(w, p, t, kind);
     p->stats.deliveries += t->outcomes[LN_DELIVERED];
     p->stats.queued += t->outcomes[LN_DELIVERY_QUEUED];
     p->stats.dropped += t->outcomes[LN_DELIVERY_DROPPED];
@@ -221,8 +259,8 @@ static void take(world *w, place *p, const ln_msg *m)
     cargo c;
     memcpy(&c, m->payload.data, sizeof c);
     check(w, p->turn_count < TURNS_MAX, "more publications wait than the limit allows");
-    p->turns[p->turn_count++] =
-        (turn){.serial = c.serial, .topic = c.topic, .excluded = m->excluded};
+    p->turns[p->turn_count++] = (turn){
+        .serial = c.serial, .topic = c.topic, .excluded = m->excluded, .size = m->payload.size};
     total_waits += p->is_busy;
     if (p->is_busy)
         return;
@@ -401,6 +439,41 @@ static void leave_all(world *w, unsigned who)
 
 static ln_delivery on_deliver(ln_subscriber *s, ln_msg *m);
 
+/* The publication that `m` is of is under way in `p`: those before it have ended. */
+static turn *turn_of(world *w, place *p, const ln_msg *m)
+{
+    cargo c;
+    memcpy(&c, m->payload.data, sizeof c);
+    while (p->current < p->turn_count && p->turns[p->current].serial != c.serial)
+        end(w, p);
+    check(w, p->current < p->turn_count, "a publication out of its turn");
+    return &p->turns[p->current];
+}
+
+/* Marks all whom it may have gone past: who of them are called nevertheless, only the hub knows. */
+static void on_miss(ln_hub_account *base, const ln_msg *m, uint32_t count)
+{
+    const account *a = LN_CONTAINER_OF(base, account, base);
+    world *w = a->world;
+    turn *t = turn_of(w, &w->places[a->place], m);
+    check(w, count > 0 && t->passed[a->kind] == 0, "an account was told twice");
+    for (unsigned who = a->place; who < w->person_count; who += w->place_count) {
+        const person *body = w->people[who];
+        if (who % ACCOUNTS == a->kind && body->is_parked && t->size >= body->full_bytes &&
+            is_due(w, t, who))
+            w->passed[who] = t->serial;
+    }
+    t->passed[a->kind] = count;
+    t->outcomes[LN_DELIVERY_DROPPED] += count;
+    total_passed += count;
+}
+
+static void unpark(world *w, unsigned who)
+{
+    ln_hub_unpark(&w->people[who]->sub);
+    w->people[who]->is_parked = false;
+}
+
 static void appear(world *w, unsigned who)
 {
     person *body = malloc(sizeof *body);
@@ -420,9 +493,10 @@ static void vanish(world *w, unsigned who)
 static void publish(world *w, unsigned who, unsigned topic)
 {
     place *p = place_of(w, who);
-    const cargo c = {.serial = ++w->serial, .publisher = who, .topic = topic};
+    const cargo bytes[SIZES] = {{.serial = ++w->serial, .publisher = who, .topic = topic}};
+    const size_t size = sizeof *bytes * (is_one_in(w, 4) ? 1 + pick(w, SIZES) : SIZES);
     ln_msg *m = ln_msg_new(&w->hook, LN_MSG_BINARY, sim_name(topic), (ln_span){0},
-                           (ln_span){&c, sizeof c}, who + 1);
+                           (ln_span){bytes, size}, who + 1);
     if (!m)
         return;
     m->excluded = pick(w, 2) ? who + 1 : 0;
@@ -448,8 +522,10 @@ static void wander(world *w, unsigned at)
     const unsigned each = w->person_count / w->place_count; /* the least any hub has */
     const unsigned who = at + w->place_count * pick(w, each);
     const unsigned topic = pick_topic(w);
-    const unsigned what = pick(w, 16);
-    if (what < 9)
+    const unsigned what = pick(w, 20);
+    if (what >= 16)
+        unpark(w, who);
+    else if (what < 9)
         join(w, who, topic);
     else if (what < 14)
         leave(w, who, topic);
@@ -459,9 +535,25 @@ static void wander(world *w, unsigned at)
         vanish(w, who);
 }
 
+/* What becomes of a message of that size; now and then there is no room for it, and none from then
+ * on. */
+static ln_delivery answer(world *w, person *body, size_t size)
+{
+    if (body->is_parked && size >= body->full_bytes)
+        return LN_DELIVERY_DROPPED;
+    const ln_delivery outcome = (ln_delivery)pick(w, OUTCOMES);
+    if (outcome != LN_DELIVERY_DROPPED || !is_one_in(w, w->park_one_in))
+        return outcome;
+    ln_hub_park(&body->sub, &w->accounts[body->index % w->place_count][body->index % ACCOUNTS].base,
+                (uint32_t)size);
+    body->is_parked = true;
+    body->full_bytes = size;
+    return outcome;
+}
+
 static ln_delivery on_deliver(ln_subscriber *s, ln_msg *m)
 {
-    const person *body = LN_CONTAINER_OF(s, person, sub);
+    person *body = LN_CONTAINER_OF(s, person, sub);
     world *w = body->world;
     const unsigned who = body->index;
     place *p = place_of(w, who);
@@ -469,16 +561,13 @@ static ln_delivery on_deliver(ln_subscriber *s, ln_msg *m)
     cargo c;
     memcpy(&c, m->payload.data, sizeof c);
 
-    while (p->current < p->turn_count && p->turns[p->current].serial != c.serial)
-        end(w, p);
-    check(w, p->current < p->turn_count, "a publication out of its turn");
-    turn *t = &p->turns[p->current];
+    turn *t = turn_of(w, p, m);
     check(w, is_due(w, t, who), "a message for somebody it was not meant for");
     check(w, w->got[who] != c.serial, "a message twice");
     check(w, w->heard[who][c.publisher] < c.serial, "messages of one publisher out of order");
     w->got[who] = w->heard[who][c.publisher] = c.serial;
 
-    const ln_delivery outcome = (ln_delivery)pick(w, OUTCOMES);
+    const ln_delivery outcome = answer(w, body, m->payload.size);
     t->outcomes[outcome]++;
     total_deliveries++;
     if (is_one_in(w, w->act_one_in))
@@ -585,6 +674,7 @@ static void create(world *w, uint64_t seed)
     w->name_count = 1 + pick(w, NAMES);
     w->filter_count = is_one_in(w, 4) ? 0 : 1 + pick(w, FILTERS);
     w->act_one_in = 2 + pick(w, 40);
+    w->park_one_in = is_one_in(w, 3) ? 0 : 1 + pick(w, 4);
     w->reply_one_in = is_stormy ? 2 : 4 * w->person_count;
     const ln_hub_limits limits = {.topic_max_bytes = 32,
                                   .topics_per_subscriber = TOPICS_PER_SUBSCRIBER};
@@ -598,6 +688,9 @@ static void create(world *w, uint64_t seed)
         p->bounds.members = is_one_in(w, 4) ? 1 + pick(w, 100) : 0;
         ln_hub_set_bounds(p->hub, &p->bounds);
         ln_hub_attach(p->hub, &p->base);
+        for (unsigned k = 0; k < ACCOUNTS; k++)
+            w->accounts[i][k] =
+                (account){.base = {.miss = on_miss}, .world = w, .place = i, .kind = k};
     }
     for (unsigned who = 0; who < w->person_count; who++)
         appear(w, who);
@@ -654,8 +747,8 @@ int main(int argc, char **argv)
     free(w);
     printf("hub_sim: %" PRIu64 " seeds from %" PRIu64 ": %" PRIu64 " publications (%" PRIu64
            " waited, %" PRIu64 " were cut off), %" PRIu64 " deliveries, %" PRIu64
-           " refused by a bound, %" PRIu64 " failures injected; no fault\n",
+           " refused by a bound, %" PRIu64 " went past, %" PRIu64 " failures injected; no fault\n",
            seeds, first, total_publications, total_waits, total_cut, total_deliveries,
-           total_refused, total_failures);
+           total_refused, total_passed, total_failures);
     return 0;
 }

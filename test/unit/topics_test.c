@@ -591,6 +591,63 @@ static void dropping_the_newest_keeps_what_was_queued(void **state)
     end_flood(&f);
 }
 
+/* Publishes `size` bytes to `topic`. */
+static answer publish_bytes(int speaker, char topic, size_t size)
+{
+    static char text[PIECE];
+    memset(text, '.', sizeof text);
+    memcpy(text, (char[]){'p', ' ', topic, ' '}, 4);
+    raw_send_frame(speaker, 0x81, text, size + 4);
+    return read_answer(speaker);
+}
+
+static int count_frames(int fd)
+{
+    int count = 0;
+    raw_send_text(fd, "u t");
+    while (raw_read_frame(fd).payload[0] != '=')
+        count++;
+    return count;
+}
+
+/* Once they are full they are parked, by account and topic; none of it shows. */
+static void those_without_room_miss_what_is_counted_and_hear_again(void **state)
+{
+    world *const w = *state;
+    const int refusing = subscriber(w, "/refuse", "t"), newest = subscriber(w, "/newest", "t");
+    const int speaker = join(w, "/t", "");
+    answer a = {0};
+    int made = 0;
+
+    assert_int_equal(order(refusing, "s u").rc, 0);
+    assert_int_equal(order(newest, "s u").rc, 0);
+    for (int full = 0; full < 100; full = a.dropped == 2 ? full + 1 : 0) {
+        a = publish_bytes(speaker, made++ % 2 ? 'u' : 't', PIECE - 4);
+        assert_int_equal(a.delivered + a.queued + a.dropped, 2);
+        if (full == 0)
+            rest_ms(2); /* what the system takes, it takes now */
+    }
+    a = publish_bytes(speaker, 't', 1); /* which fits */
+    assert_int_equal(a.queued, 2);
+    made++;
+    assert_int_equal(publish_bytes(speaker, 't', PIECE - 4).dropped, 2);
+    made++;
+
+    const ln_server_stats s = stats_of(w);
+    assert_int_equal(count_frames(refusing), made - (int)s.queue_refused_total);
+    assert_int_equal(count_frames(newest), made - (int)s.dropped_newest_total);
+    assert_int_equal(s.dropped_total, s.queue_refused_total + s.dropped_newest_total);
+    assert_true(s.queue_refused_total >= 101 && s.dropped_newest_total >= 101);
+
+    a = publish_bytes(speaker, 'u', PIECE - 4);
+    assert_int_equal(a.delivered + a.queued, 2);
+    assert_int_equal(raw_read_frame(refusing).first, 0x81);
+    assert_int_equal(raw_read_frame(newest).first, 0x81);
+    raw_close(refusing);
+    raw_close(newest);
+    raw_close(speaker);
+}
+
 static void dropping_the_oldest_keeps_the_newest(void **state)
 {
     world *const w = *state;
@@ -787,6 +844,7 @@ int main(void)
         ONE(refusing_drops_the_publication_and_counts_it),
         ONE(on_drain_comes_once_for_each_crossing),
         ONE(dropping_the_newest_keeps_what_was_queued),
+        ONE(those_without_room_miss_what_is_counted_and_hear_again),
         ONE(dropping_the_oldest_keeps_the_newest),
         ONE(without_low_water_dropping_the_oldest_still_sends),
         ONE(a_subscriber_that_is_too_slow_is_closed),
