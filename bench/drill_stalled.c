@@ -345,7 +345,7 @@ static _Noreturn void read_all(struct tally *t, int count, int first, int is_hea
         if (n > 0)
             heard = rawws_now();
         atomic_store(&t->slowest, slowest(readers, count));
-        if (is_healthy && n < EVENTS)
+        if (is_healthy && n < count / 2)
             usleep(REST_US);
     }
     count_the_end(readers, count, t);

@@ -30,7 +30,7 @@ enum {
 /* Free segments a pool keeps: as many as one turn of a busy loop takes, more go back to the
  * allocator. */
 enum {
-    LN_POOL_REFS_MAX = 8192,   /* 0.4 MiB: eight messages to a thousand subscribers */
+    LN_POOL_REFS_MAX = 16384,  /* 0.8 MiB: sixteen messages to a thousand subscribers */
     LN_POOL_CHUNKS_MAX = 2048, /* 4 MiB: one for each connection that is answered in a turn */
     LN_POOL_LARGE_MAX = 64     /* 1 MiB: few queues grow past their first chunk at a time */
 };
