@@ -114,7 +114,7 @@ ln_span ln_head_find(const ln_head *head, const char *name, unsigned *count);
 /* True if some field `name`, read as a comma separated list, has the element `token` (any case). */
 bool ln_head_has_token(const ln_head *head, const char *name, const char *token);
 
-/* The token in the value of an Authorization field, of the scheme Bearer in any case (RFC 6750 2.1);
+/* The token in the value of an Authorization field of the scheme Bearer, in any case (RFC 6750 2.1);
  * empty: none follows. data NULL: of another scheme. */
 ln_span ln_head_bearer(ln_span value);
 
