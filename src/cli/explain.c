@@ -190,12 +190,8 @@ static const ln_option no_options[] = {{0}};
 
 static int rules(int argc, char **argv)
 {
-    int operands;
-    char settings[1];
-    if (argc > 1 && strcmp(argv[1], "explain") == 0)
-        return explain(argc - 1, argv + 1);
-    const int code = ln_verb_begin(&ln_rules_verb, argc, argv, settings, &operands);
-    return code != LN_EXIT_NOT_YET ? code : ln_verb_misused(&ln_rules_verb, "it is explain");
+    static const ln_verb *const parts[] = {&explain_verb, NULL};
+    return ln_verb_run_part(&ln_rules_verb, parts, "it is explain", argc, argv);
 }
 
 const ln_verb ln_rules_verb = {

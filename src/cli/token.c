@@ -374,18 +374,9 @@ static const ln_option no_options[] = {{0}};
 
 static int token(int argc, char **argv)
 {
-    int operands;
-    char settings[1];
-    if (argc > 1 && strcmp(argv[1], "sign") == 0)
-        return sign(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "verify") == 0)
-        return verify(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "hash-password") == 0)
-        return ln_hash_verb.run(argc - 1, argv + 1);
-    const int code = ln_verb_begin(&ln_token_verb, argc, argv, settings, &operands);
-    return code != LN_EXIT_NOT_YET
-               ? code
-               : ln_verb_misused(&ln_token_verb, "it is sign or verify, or hash-password");
+    static const ln_verb *const parts[] = {&sign_verb, &verify_verb, &ln_hash_verb, NULL};
+    return ln_verb_run_part(&ln_token_verb, parts, "it is sign or verify, or hash-password", argc,
+                            argv);
 }
 
 const ln_verb ln_token_verb = {

@@ -22,6 +22,21 @@ int ln_verb_begin(const ln_verb *verb, int argc, char **argv, void *settings, in
     return LN_EXIT_NOT_YET;
 }
 
+int ln_verb_run_part(const ln_verb *verb, const ln_verb *const *parts, const char *sentence,
+                     int argc, char **argv)
+{
+    const size_t prefix = strlen(verb->name) + 1;
+    char settings[1];
+    int operands;
+
+    LN_ASSERT(verb->settings_size <= sizeof settings);
+    for (; argc > 1 && *parts != NULL; parts++)
+        if (strcmp(argv[1], (*parts)->name + prefix) == 0)
+            return (*parts)->run(argc - 1, argv + 1);
+    const int code = ln_verb_begin(verb, argc, argv, settings, &operands);
+    return code != LN_EXIT_NOT_YET ? code : ln_verb_misused(verb, sentence);
+}
+
 int ln_verb_misused(const ln_verb *verb, const char *sentence)
 {
     fprintf(stderr, "linnet %s: %s\nTry: linnet %s --help\n", verb->name, sentence, verb->name);
