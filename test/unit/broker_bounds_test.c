@@ -539,9 +539,7 @@ static void memory_for_a_long_text_is_given_back(void **state)
     raw_send_text(fd, text);
     assert_in_range(strlen(kit_hear_any(fd)), LONG, LONG + 100);
     raw_close(fd);
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
+    assert_int_equal(kit_halt(w->server), 0);
     assert_int_equal(w->broker->rpc.desks[0].scratch.capacity, 0);
     ln_server_free(w->server);
     free(w);
@@ -680,9 +678,7 @@ static int one_life(const ln_allocator *alloc, void *user)
         rc = ln_server_start(server);
     if (rc == 0) {
         visit(ln_server_port(server, 0), user);
-        ln_server_stop(server);
-        ln_server_stop(server);
-        ln_server_join(server);
+        (void)kit_halt(server);
     }
     ln_server_free(server);
     return rc;
