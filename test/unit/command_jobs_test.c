@@ -280,20 +280,6 @@ static void a_batch_waits_for_those_that_block(void **state)
     raw_close(fd);
 }
 
-/* That many messages are read, and no more. */
-static void assert_read(const world *w, uint64_t count)
-{
-    ln_server_stats stats = {.messages_in_total = 0};
-
-    for (int i = 0; i < 5000 && stats.messages_in_total < count; i++) {
-        kit_rest_ms(1);
-        ln_server_stats_get(w->server, &stats);
-    }
-    kit_rest_ms(50);
-    ln_server_stats_get(w->server, &stats);
-    assert_int_equal(stats.messages_in_total, count);
-}
-
 static void who_calls_too_much_is_not_read(void **state)
 {
     world *const w = *state;
@@ -301,7 +287,7 @@ static void who_calls_too_much_is_not_read(void **state)
 
     for (int i = 0; i < LN_COMMAND_JOBS_MAX + 10; i++)
         call(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"params\":[1],\"id\":1}");
-    assert_read(w, LN_COMMAND_JOBS_MAX);
+    kit_assert_read(w->server, LN_COMMAND_JOBS_MAX);
     atomic_store(&w->is_free, 1);
     for (int i = 0; i < LN_COMMAND_JOBS_MAX + 10; i++)
         answer(fd, "{\"jsonrpc\":\"2.0\",\"result\":[1],\"id\":1}");
@@ -409,7 +395,7 @@ static void who_is_not_to_be_read_stays_so(void **state)
     atomic_store(&w->is_free, 1);
     kit_wait_for(&w->ended, LN_COMMAND_JOBS_MAX + 2);
     say(fd, ECHO, "x", 1);
-    assert_read(w, 1);
+    kit_assert_read(w->server, 1);
     raw_close(fd);
 }
 

@@ -922,20 +922,6 @@ static void a_handler_that_blocks_holds_up_nobody_else(void **state)
     raw_close(b);
 }
 
-/* That many messages are read, and no more. */
-static void assert_read(const world *w, uint64_t count)
-{
-    ln_server_stats stats = {.messages_in_total = 0};
-
-    for (int i = 0; i < 5000 && stats.messages_in_total < count; i++) {
-        kit_rest_ms(1);
-        ln_server_stats_get(w->server, &stats);
-    }
-    kit_rest_ms(50);
-    ln_server_stats_get(w->server, &stats);
-    assert_int_equal(stats.messages_in_total, count);
-}
-
 static void who_gives_too_much_to_do_is_not_read(void **state)
 {
     world *const w = *state;
@@ -945,7 +931,7 @@ static void who_gives_too_much_to_do_is_not_read(void **state)
     for (int i = 0; i < LN_COMMAND_JOBS_MAX + 10; i++)
         say(fd, 80, "x");
     say(fd, ECHO, "behind them");
-    assert_read(w, LN_COMMAND_JOBS_MAX);
+    kit_assert_read(w->server, LN_COMMAND_JOBS_MAX);
     atomic_store(&w->is_free, 1);
     int echoes = 0, slow = 0;
     while (echoes + slow < LN_COMMAND_JOBS_MAX + 11) {
@@ -961,7 +947,7 @@ static void who_gives_too_much_to_do_is_not_read(void **state)
     atomic_store(&w->is_free, 0);
     say_as(fd, 0x82, 80, large, LN_COMMAND_JOBS_MAX_BYTES);
     say(fd, ECHO, "behind it");
-    assert_read(w, LN_COMMAND_JOBS_MAX + 12);
+    kit_assert_read(w->server, LN_COMMAND_JOBS_MAX + 12);
     atomic_store(&w->is_free, 1);
     raw_close(fd);
     free(large);

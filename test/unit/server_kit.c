@@ -37,6 +37,19 @@ void kit_end(ln_server *server)
     ln_server_free(server);
 }
 
+void kit_assert_read(const ln_server *server, uint64_t messages)
+{
+    ln_server_stats stats = {.messages_in_total = 0};
+
+    for (int i = 0; i < 5000 && stats.messages_in_total < messages; i++) {
+        kit_rest_ms(1);
+        ln_server_stats_get(server, &stats);
+    }
+    kit_rest_ms(50);
+    ln_server_stats_get(server, &stats);
+    assert_int_equal(stats.messages_in_total, messages);
+}
+
 void kit_wait_for(const atomic_int *value, int at_least)
 {
     for (int i = 0; i < 5000 && atomic_load(value) < at_least; i++)

@@ -21,6 +21,9 @@ int kit_halt(ln_server *server);
 /* The same, unless it has ended already, and frees it. */
 void kit_end(ln_server *server);
 
+/* It has read that many messages, and reads no more. */
+void kit_assert_read(const ln_server *server, uint64_t messages);
+
 /* Waits until *value is at least that; five seconds are a failure. */
 void kit_wait_for(const atomic_int *value, int at_least);
 void kit_rest_ms(long ms);
