@@ -48,7 +48,7 @@ void ln_verb_print_help(const ln_verb *verb, FILE *out)
     fprintf(out, "Usage: linnet %s [OPTIONS]%s%s\n\n", verb->name,
             verb->operands[0] != '\0' ? " " : "", verb->operands);
     ln_option_print_text(verb->about, 0, out);
-    if (verb->options[0].name != NULL)
+    if (verb->options[0].name != NULL || verb->options[0].help == NULL) /* no heading of its own */
         fputs("\nOptions:\n", out);
     ln_option_print(verb->options, verb->defaults, out);
     if (verb->notes == NULL)
