@@ -40,16 +40,6 @@ static bool is_id(ln_span id)
     return true;
 }
 
-static ln_span place(char **at, ln_span text)
-{
-    const ln_span placed = {*at, text.size};
-
-    if (text.size > 0)
-        memcpy(*at, text.data, text.size);
-    *at += text.size;
-    return placed;
-}
-
 /* Its texts, in one piece of memory, which begins with the id. The others are given as they should
  * be. LN_ERR_NOMEM: nothing has changed. */
 static int write_texts(const ln_broker_directory *d, ln_broker_entry *entry, ln_span id,
@@ -61,11 +51,11 @@ static int write_texts(const ln_broker_directory *d, ln_broker_entry *entry, ln_
 
     if (texts == NULL)
         return LN_ERR_NOMEM;
-    entry->id = place(&at, id);
-    entry->session_id = place(&at, card->session_id);
-    entry->name = place(&at, card->name);
-    entry->type = place(&at, card->type);
-    entry->url = place(&at, card->url);
+    entry->id = ln_text_place(&at, id);
+    entry->session_id = ln_text_place(&at, card->session_id);
+    entry->name = ln_text_place(&at, card->name);
+    entry->type = ln_text_place(&at, card->type);
+    entry->url = ln_text_place(&at, card->url);
     return 0;
 }
 
@@ -299,11 +289,11 @@ static snapshot *take_snapshot(const ln_broker_directory *d)
     while ((e = ln_map_next(&d->ids, &cursor)) != NULL) {
         ln_broker_info *const c = &s->clients[s->count++];
         *c = ln_broker_show(e);
-        c->id = place(&at, e->id);
-        c->session_id = place(&at, e->session_id);
-        c->name = place(&at, e->name);
-        c->type = place(&at, e->type);
-        c->url = place(&at, e->url);
+        c->id = ln_text_place(&at, e->id);
+        c->session_id = ln_text_place(&at, e->session_id);
+        c->name = ln_text_place(&at, e->name);
+        c->type = ln_text_place(&at, e->type);
+        c->url = ln_text_place(&at, e->url);
     }
     return s;
 }
