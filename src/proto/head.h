@@ -131,6 +131,12 @@ LN_NODISCARD int ln_head_write_status(ln_buf *out, unsigned status, size_t limit
 LN_NODISCARD int ln_head_write_field(ln_buf *out, ln_span name, ln_span value, size_t limit);
 LN_NODISCARD int ln_head_write_end(ln_buf *out, size_t limit);
 
+enum { LN_HEAD_DATE_SIZE = 30 }; /* with the NUL */
+
+/* A time as a field has it (IMF-fixdate, RFC 9110 5.6.7), in `text`, in English whatever the locale;
+ * empty for one before year 0 or after 9999. */
+ln_span ln_head_date(int64_t unix_s, char text[LN_HEAD_DATE_SIZE]);
+
 /* "Not Found" for 404; "Unknown" for what has no phrase. Static. */
 const char *ln_head_reason(unsigned status);
 
