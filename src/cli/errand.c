@@ -60,9 +60,7 @@ static void tell(ln_errand *e, const char *sentence, int64_t wait_ms)
     if (out == NULL)
         return;
     ln_screen_quote(out, ln_text(sentence));
-    if (wait_ms >= 0)
-        fprintf(out, " (next try in %" PRId64 ".%" PRId64 " s)", wait_ms / 1000,
-                wait_ms % 1000 / 100);
+    ln_screen_put_wait(out, wait_ms);
     ln_screen_end(&e->desk.screen);
 }
 
@@ -219,10 +217,8 @@ int ln_errand_init(ln_errand *e, const ln_verb *verb, ln_errand_settings *set, c
     int rc = ln_offer_init(&e->offer, &set->dial, url, why);
     if (rc == LN_ERR_INVALID)
         return ln_verb_misused(verb, why);
-    if (rc < 0) {
-        fprintf(stderr, "linnet %s: %s\n", verb->name, why);
-        return LN_EXIT_FAILED;
-    }
+    if (rc < 0)
+        return ln_verb_failed(verb, why);
     rc = begin(e);
     if (rc == LN_ERR_INVALID)
         return LN_EXIT_USAGE;

@@ -43,6 +43,12 @@ int ln_verb_misused(const ln_verb *verb, const char *sentence)
     return LN_EXIT_USAGE;
 }
 
+int ln_verb_failed(const ln_verb *verb, const char *sentence)
+{
+    fprintf(stderr, "linnet %s: %s\n", verb->name, sentence);
+    return LN_EXIT_FAILED;
+}
+
 void ln_verb_print_help(const ln_verb *verb, FILE *out)
 {
     fprintf(out, "Usage: linnet %s [OPTIONS]%s%s\n\n", verb->name,

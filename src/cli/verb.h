@@ -50,6 +50,9 @@ int ln_verb_run_part(const ln_verb *verb, const ln_verb *const *parts, const cha
  * LN_EXIT_USAGE. */
 int ln_verb_misused(const ln_verb *verb, const char *sentence);
 
+/* Says on standard error why it could not be done; returns LN_EXIT_FAILED. */
+int ln_verb_failed(const ln_verb *verb, const char *sentence);
+
 /* What `linnet help VERB` prints. */
 void ln_verb_print_help(const ln_verb *verb, FILE *out);
 
