@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/name.h"
 #include "base/text.h"
 #include "brokerinner.h"
 #include "net/random.h"
@@ -27,17 +28,10 @@ ln_span ln_broker_cut(ln_span text, size_t max)
     return (ln_span){text.data, size};
 }
 
-/* May stand for a client: not empty, not long, without what a terminal or a log would act upon. */
+/* May stand for a client. */
 static bool is_id(ln_span id)
 {
-    const uint8_t *const bytes = id.data;
-
-    if (id.size == 0 || id.size > LN_BROKER_ID_MAX_BYTES || !ln_utf8_is_valid(bytes, id.size))
-        return false;
-    for (size_t i = 0; i < id.size; i++)
-        if (bytes[i] < 0x20 || bytes[i] == 0x7f)
-            return false;
-    return true;
+    return ln_name_is_valid(id, LN_BROKER_ID_MAX_BYTES);
 }
 
 /* Its texts, in one piece of memory, which begins with the id. The others are given as they should

@@ -195,10 +195,13 @@ static void a_clients_id_has_a_longest_length(void **state)
     assert_string_equal(kit_register(c, "", "x"), "x");
     const int d = kit_enter_at(w, "/wsmq?client_id=%0a", "");
     assert_int_equal(strlen(kit_register(d, "", "x")), LN_BROKER_MADE_ID_SIZE);
+    const int e = kit_enter_at(w, "/wsmq?client_id=%c2%9b31m", ""); /* terminals obey this, too */
+    assert_int_equal(strlen(kit_register(e, "", "x")), LN_BROKER_MADE_ID_SIZE);
     raw_close(a);
     raw_close(b);
     raw_close(c);
     raw_close(d);
+    raw_close(e);
 }
 
 static bool check_sizes(const ln_broker_info *client, void *user)
