@@ -53,6 +53,16 @@ ln_span ln_text_trim(ln_span s)
     return (ln_span){p, s.size};
 }
 
+ln_span ln_text_place(char **at, ln_span s)
+{
+    const ln_span copy = {*at, s.size};
+
+    if (s.size > 0)
+        memcpy(*at, s.data, s.size);
+    *at += s.size;
+    return copy;
+}
+
 bool ln_text_next(ln_span *rest, char separator, ln_span *item)
 {
     if (!rest->data)

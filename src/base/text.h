@@ -17,6 +17,10 @@ bool ln_text_has_prefix(ln_span s, ln_span prefix);
 /* Without the characters in " \t" at both ends (RFC 9110 OWS). */
 ln_span ln_text_trim(ln_span s);
 
+/* Copies `s` to *at, which moves behind it; the copy. What several texts in one piece of memory are
+ * made with. */
+ln_span ln_text_place(char **at, ln_span s);
+
 /*
  * Cuts the next element of a list off the front of *rest: true, and *item is what stood before the
  * next `separator`, trimmed; false when *rest is used up, which a NULL `data` marks. n separators

@@ -389,12 +389,6 @@ static int try_client(const ln_benchplan *plan, char *why)
     return rc;
 }
 
-static int fail(const char *sentence)
-{
-    fprintf(stderr, "linnet bench: %s\n", sentence);
-    return LN_EXIT_FAILED;
-}
-
 /* Runs it and tells the result, also to `page` if that is not NULL. */
 static int carry_out(const ln_benchplan *plan, FILE *page)
 {
@@ -402,11 +396,11 @@ static int carry_out(const ln_benchplan *plan, FILE *page)
     ln_screen screen;
     int rc = ln_benchresult_init(&result, plan);
     if (rc < 0)
-        return fail(ln_strerror(rc));
+        return ln_verb_failed(&ln_bench_verb, ln_strerror(rc));
     rc = ln_benchrun(plan, &result);
     if (rc < 0) {
         ln_benchresult_fini(&result);
-        return fail(ln_strerror(rc));
+        return ln_verb_failed(&ln_bench_verb, ln_strerror(rc));
     }
     ln_screen_init(&screen, plan->set->dial.has_colour);
     if (plan->set->is_json)
@@ -459,7 +453,8 @@ static int bench(int argc, char **argv)
     settle(mode, &set);
     int rc = ln_offer_init(&offer, &set.dial, argv[2], why);
     if (rc < 0)
-        return rc == LN_ERR_INVALID ? ln_verb_misused(&ln_bench_verb, why) : fail(why);
+        return rc == LN_ERR_INVALID ? ln_verb_misused(&ln_bench_verb, why)
+                                    : ln_verb_failed(&ln_bench_verb, why);
 
     plan = (ln_benchplan){.mode = mode, .set = &set, .url = offer.url, .client = &offer.options};
     rc = make_plan(&plan, why);
@@ -473,7 +468,7 @@ static int bench(int argc, char **argv)
     else if (rc == LN_ERR_INVALID)
         result = ln_verb_misused(&ln_bench_verb, why);
     else
-        result = fail(why);
+        result = ln_verb_failed(&ln_bench_verb, why);
     ln_benchmessage_fini(&plan.messages);
     ln_offer_fini(&offer);
     return result;

@@ -10,7 +10,6 @@ typedef struct settings {
     ln_errand_settings errand;
     char *target;
     bool reads_lines;
-    bool is_raw;
 } settings;
 
 #define AT(member)     offsetof(settings, member)
@@ -35,7 +34,7 @@ static const ln_option options[] = {
      .help = "the payload is JSON, and the answer is written as JSON; without it texts are texts"},
     {.name = "raw",
      .type = LN_OPTION_SET,
-     .offset = AT(is_raw),
+     .offset = ERRAND(is_raw),
      .help = "writes a text as it is, newlines and all, and no newline behind it"},
     {.name = "timeout",
      .type = LN_OPTION_DURATION,
@@ -86,9 +85,6 @@ static void show_error(caller *c, const ln_broker_client_reply *reply)
 static void on_reply(const ln_broker_client_reply *reply, void *user)
 {
     caller *const c = user;
-    const ln_payload_look look = c->set->is_raw           ? LN_PAYLOAD_RAW
-                                 : c->set->errand.is_json ? LN_PAYLOAD_JSON
-                                                          : LN_PAYLOAD_TEXT;
 
     c->is_answered = true;
     ln_desk_notice(&c->errand.desk);
@@ -97,7 +93,7 @@ static void on_reply(const ln_broker_client_reply *reply, void *user)
         return;
     }
     c->line.size = 0;
-    if (ln_payload_show(&c->line, reply->payload, look) < 0) {
+    if (ln_payload_show(&c->line, reply->payload, ln_errand_look(&c->set->errand)) < 0) {
         ln_desk_fail(&c->errand.desk, ln_strerror(LN_ERR_NOMEM));
         return;
     }
@@ -140,30 +136,16 @@ static void ask_lines(caller *c, ln_span topic)
         ask(c, topic, line.data == NULL ? LN_SPAN("") : line, ++n);
 }
 
-static int misuse(const settings *set, int operands)
-{
-    if (operands == 0)
-        return ln_verb_misused(&ln_call_verb, "a topic is missing");
-    if (operands > 2)
-        return ln_verb_misused(&ln_call_verb, "there is more than a topic and a payload");
-    if (set->reads_lines && operands == 2)
-        return ln_verb_misused(&ln_call_verb, "--lines and a payload exclude each other");
-    if (set->is_raw && set->errand.is_json)
-        return ln_verb_misused(&ln_call_verb, "--raw and --json exclude each other");
-    return LN_EXIT_NOT_YET;
-}
-
 static int call(int argc, char **argv)
 {
     static caller c; /* large for a stack */
     settings set;
+    const char *url;
     int operands = 0;
 
-    int code = ln_verb_begin(&ln_call_verb, argc, argv, &set, &operands);
-    if (code != LN_EXIT_NOT_YET)
-        return code;
-    const char *const url = ln_errand_url(&operands, argv);
-    code = misuse(&set, operands);
+    int code = ln_errand_begin(&ln_call_verb, argc, argv, &set, &operands, &url);
+    if (code == LN_EXIT_NOT_YET)
+        code = ln_errand_check(&ln_call_verb, operands, set.reads_lines);
     if (code != LN_EXIT_NOT_YET)
         return code;
     c.set = &set;
@@ -173,7 +155,6 @@ static int call(int argc, char **argv)
 
     code = ln_errand_init(&c.errand, &ln_call_verb, &set.errand, url, false);
     if (code == 0) {
-        c.errand.desk.screen.is_exact = set.is_raw;
         if (set.reads_lines)
             ask_lines(&c, ln_text(argv[1]));
         else

@@ -177,10 +177,8 @@ static int connect_to(int argc, char **argv)
     const int rc = ln_offer_init(&offer, &set, argv[1], why);
     if (rc == LN_ERR_INVALID)
         return ln_verb_misused(&ln_dial_verb, why);
-    if (rc < 0) {
-        fprintf(stderr, "linnet connect: %s\n", why);
-        return LN_EXIT_FAILED;
-    }
+    if (rc < 0)
+        return ln_verb_failed(&ln_dial_verb, why);
     code = ln_session_run(&set, &offer);
     ln_offer_fini(&offer);
     return code;

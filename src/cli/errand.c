@@ -12,7 +12,10 @@ enum {
     NAME_SIZE = 512  /* of an id that the server gave us, for --verbose */
 };
 
-const char *ln_errand_url(int *operands, char **argv)
+/* ---- the words ---- */
+
+/* Takes the URL off the operands argv[1..*operands], if they begin with one. */
+static const char *take_url(int *operands, char **argv)
 {
     if (*operands == 0 || strstr(argv[1], "://") == NULL)
         return LN_ERRAND_URL;
@@ -21,6 +24,31 @@ const char *ln_errand_url(int *operands, char **argv)
         argv[i] = argv[i + 1];
     --*operands;
     return url;
+}
+
+int ln_errand_begin(const ln_verb *verb, int argc, char **argv, void *settings, int *operands,
+                    const char **url)
+{
+    const ln_errand_settings *const set = settings;
+    const int code = ln_verb_begin(verb, argc, argv, settings, operands);
+
+    if (code != LN_EXIT_NOT_YET)
+        return code;
+    *url = take_url(operands, argv);
+    if (*operands == 0)
+        return ln_verb_misused(verb, "a topic is missing");
+    if (set->is_raw && set->is_json)
+        return ln_verb_misused(verb, "--raw and --json exclude each other");
+    return LN_EXIT_NOT_YET;
+}
+
+int ln_errand_check(const ln_verb *verb, int operands, bool reads_lines)
+{
+    if (operands > 2)
+        return ln_verb_misused(verb, "there is more than a topic and a payload");
+    if (reads_lines && operands == 2)
+        return ln_verb_misused(verb, "--lines and a payload exclude each other");
+    return LN_EXIT_NOT_YET;
 }
 
 /* ---- what the client tells ---- */
@@ -32,9 +60,7 @@ static void tell(ln_errand *e, const char *sentence, int64_t wait_ms)
     if (out == NULL)
         return;
     ln_screen_quote(out, ln_text(sentence));
-    if (wait_ms >= 0)
-        fprintf(out, " (next try in %" PRId64 ".%" PRId64 " s)", wait_ms / 1000,
-                wait_ms % 1000 / 100);
+    ln_screen_put_wait(out, wait_ms);
     ln_screen_end(&e->desk.screen);
 }
 
@@ -169,6 +195,7 @@ static int begin(ln_errand *e)
     int rc = ln_desk_init(&e->desk, &e->set->dial, say_goodbye, e);
     if (rc < 0)
         return rc; /* told */
+    e->desk.screen.is_exact = e->set->is_raw;
     if (e->set->timeout_ms != LN_OFF)
         rc = ln_loop_after(e->desk.loop, e->set->timeout_ms, note_time, e, NULL);
     if (rc == 0)
@@ -190,10 +217,8 @@ int ln_errand_init(ln_errand *e, const ln_verb *verb, ln_errand_settings *set, c
     int rc = ln_offer_init(&e->offer, &set->dial, url, why);
     if (rc == LN_ERR_INVALID)
         return ln_verb_misused(verb, why);
-    if (rc < 0) {
-        fprintf(stderr, "linnet %s: %s\n", verb->name, why);
-        return LN_EXIT_FAILED;
-    }
+    if (rc < 0)
+        return ln_verb_failed(verb, why);
     rc = begin(e);
     if (rc == LN_ERR_INVALID)
         return LN_EXIT_USAGE;
@@ -223,6 +248,13 @@ bool ln_errand_wait_open(ln_errand *e)
     while (!ln_desk_is_done(&e->desk) && !is_open(e))
         ln_desk_turn(&e->desk, -1);
     return !ln_desk_is_done(&e->desk);
+}
+
+ln_payload_look ln_errand_look(const ln_errand_settings *set)
+{
+    if (set->is_raw)
+        return LN_PAYLOAD_RAW;
+    return set->is_json ? LN_PAYLOAD_JSON : LN_PAYLOAD_TEXT;
 }
 
 bool ln_errand_payload(ln_errand *e, ln_span text, uint64_t line, ln_span *payload)

@@ -36,6 +36,7 @@ typedef struct ln_errand_settings {
     char *token_file;
     char *id;
     bool is_json;
+    bool is_raw;         /* what comes is written byte for byte */
     uint32_t timeout_ms; /* of the whole; or LN_OFF */
 } ln_errand_settings;
 
@@ -93,8 +94,16 @@ typedef struct ln_errand {
     ln_buf payload; /* one at a time */
 } ln_errand;
 
-/* Takes the URL off the operands argv[1..*operands], if they begin with one. */
-const char *ln_errand_url(int *operands, char **argv);
+/*
+ * As ln_verb_begin(), for operands that begin "[URL] TOPIC" and settings that begin with
+ * ln_errand_settings: *url is the one given, or else LN_ERRAND_URL, and the topic is argv[1].
+ */
+int ln_errand_begin(const ln_verb *verb, int argc, char **argv, void *settings, int *operands,
+                    const char **url);
+
+/* Whether one payload at most is behind the topic, and none if there are lines for it:
+ * LN_EXIT_NOT_YET; else it has been told, and the result is the exit code. */
+int ln_errand_check(const ln_verb *verb, int operands, bool reads_lines);
 
 /*
  * Begins to connect. Must not move until ln_errand_fini(), which is due after an error, too. 0; else
@@ -121,6 +130,9 @@ bool ln_errand_wait_open(ln_errand *e);
 /* Publishes `text`, waiting for a connection and for room. What cannot be published is told as input
  * number `line`, if that is not 0, and decides the exit code. */
 void ln_errand_publish(ln_errand *e, ln_span topic, ln_span text, uint64_t line);
+
+/* How what comes is to be written. */
+ln_payload_look ln_errand_look(const ln_errand_settings *set);
 
 /* `text` as a payload, borrowed until the next one. False: it is none; told, as above. */
 bool ln_errand_payload(ln_errand *e, ln_span text, uint64_t line, ln_span *payload);

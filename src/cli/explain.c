@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "keyring.h"
+#include "secret.h"
 #include "verb.h"
 
 typedef struct explain_settings {
@@ -62,12 +63,6 @@ static const ln_option options[] = {
 
 #undef AT
 
-static int fail(const char *sentence)
-{
-    fprintf(stderr, "linnet rules explain: %s\n", sentence);
-    return LN_EXIT_FAILED;
-}
-
 static const ln_verb explain_verb;
 
 static bool find_verb(const char *word, ln_verb_bit *verb)
@@ -103,25 +98,22 @@ static int tell(const ln_rules *rules, const ln_identity *identity, ln_verb_bit 
 /* Whom the token names, in *identity. An exit code, or LN_EXIT_NOT_YET. */
 static int read_token(const explain_settings *s, const ln_identity **identity)
 {
-    char why[LN_KEYRING_WHY_SIZE], line[LN_AUTH_TOKEN_MAX_BYTES + 64] = "";
+    char why[LN_KEYRING_WHY_SIZE], line[LN_AUTH_TOKEN_MAX_BYTES + 64];
     enum ln_auth_verdict verdict = LN_AUTH_GOOD;
-    ln_span token = ln_text(s->token);
     ln_keyring keys;
 
     int rc = ln_keyring_read(&keys, &s->keys, getenv("LINNET_AUTH_SECRET"), why);
     if (rc < 0)
-        return fail(why);
-    if (strcmp(s->token, "-") == 0 && fgets(line, sizeof line, stdin) != NULL) {
-        line[strcspn(line, "\r\n")] = '\0';
-        token = ln_text_trim(ln_text(line));
-    }
-    rc = keys.policy.auth == NULL ? LN_ERR_STATE
-                                  : ln_auth_verify(keys.policy.auth, token,
-                                                   (uint64_t)time(NULL) * 1000, identity, &verdict);
+        return ln_verb_failed(&explain_verb, why);
+    rc = keys.policy.auth == NULL
+             ? LN_ERR_STATE
+             : ln_auth_verify(keys.policy.auth, ln_secret_ask(s->token, line, sizeof line),
+                              (uint64_t)time(NULL) * 1000, identity, &verdict);
     ln_keyring_free(&keys);
     if (rc == LN_ERR_STATE)
         return ln_verb_misused(&explain_verb, "--token needs a key that verifies it");
-    return rc < 0 ? fail(rc == LN_ERR_POLICY ? ln_auth_explain(verdict) : ln_strerror(rc))
+    return rc < 0 ? ln_verb_failed(&explain_verb,
+                                   rc == LN_ERR_POLICY ? ln_auth_explain(verdict) : ln_strerror(rc))
                   : LN_EXIT_NOT_YET;
 }
 
@@ -140,7 +132,7 @@ static int judge(const explain_settings *s, ln_verb_bit verb, const char *room)
     if (code != LN_EXIT_NOT_YET)
         return code;
     if (ln_keyring_read_rules(s->rules_file, &rules, why) < 0) {
-        code = fail(why);
+        code = ln_verb_failed(&explain_verb, why);
     } else {
         code = tell(rules, borne != NULL ? borne : identity, verb, room);
         ln_rules_unref(rules);
@@ -190,12 +182,8 @@ static const ln_option no_options[] = {{0}};
 
 static int rules(int argc, char **argv)
 {
-    int operands;
-    char settings[1];
-    if (argc > 1 && strcmp(argv[1], "explain") == 0)
-        return explain(argc - 1, argv + 1);
-    const int code = ln_verb_begin(&ln_rules_verb, argc, argv, settings, &operands);
-    return code != LN_EXIT_NOT_YET ? code : ln_verb_misused(&ln_rules_verb, "it is explain");
+    static const ln_verb *const parts[] = {&explain_verb, NULL};
+    return ln_verb_run_part(&ln_rules_verb, parts, "it is explain", argc, argv);
 }
 
 const ln_verb ln_rules_verb = {

@@ -20,12 +20,10 @@ static int hash(int argc, char **argv)
     if (rc == 0)
         rc = ln_password_hash(ln_text(password), hashed);
     ln_secret_wipe(password);
-    if (rc < 0) {
-        fprintf(stderr, "linnet token hash-password: %s\n",
-                rc == LN_ERR_INVALID ? "standard input's first line is no password"
-                                     : ln_strerror(rc));
-        return LN_EXIT_FAILED;
-    }
+    if (rc < 0)
+        return ln_verb_failed(&ln_hash_verb, rc == LN_ERR_INVALID
+                                                 ? "standard input's first line is no password"
+                                                 : ln_strerror(rc));
     puts(hashed);
     return LN_EXIT_DONE;
 }

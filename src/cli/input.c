@@ -56,6 +56,12 @@ static size_t left(const ln_input *in)
     return in->bytes.size - in->begin;
 }
 
+/* As fill(), unless something is there still. */
+static int need(ln_input *in)
+{
+    return left(in) > 0 ? 1 : fill(in);
+}
+
 int ln_input_line(ln_input *in, ln_span *line)
 {
     for (;;) {
@@ -83,22 +89,18 @@ int ln_input_line(ln_input *in, ln_span *line)
 
 int ln_input_chunk(ln_input *in, ln_span *chunk)
 {
-    if (left(in) == 0) {
-        const int rc = fill(in);
-        if (rc <= 0)
-            return rc;
-    }
+    const int rc = need(in);
+    if (rc <= 0)
+        return rc;
     *chunk = take(in, ln_min_size(left(in), in->line_max), 0);
     return 1;
 }
 
 int ln_input_byte(ln_input *in, uint8_t *byte)
 {
-    if (left(in) == 0) {
-        const int rc = fill(in);
-        if (rc <= 0)
-            return rc;
-    }
+    const int rc = need(in);
+    if (rc <= 0)
+        return rc;
     const ln_span one = take(in, 1, 0);
     *byte = *(const uint8_t *)one.data;
     return 1;

@@ -324,18 +324,17 @@ static void describe_default(const ln_option *o, const void *defaults, char *tex
 
 static void print_row(char letter, const char *name, const char *value, const char *help, FILE *out)
 {
-    char left[64], dash[4] = "  ";
-    if (letter != 0)
-        snprintf(dash, sizeof dash, "-%c", letter);
-    const int width = snprintf(left, sizeof left, "  %s%s --%s%s%s", dash, letter != 0 ? "," : " ",
-                               name, value != NULL ? " " : "", value != NULL ? value : "");
+    int width =
+        letter != 0 ? fprintf(out, "  -%c, --%s", letter, name) : fprintf(out, "      --%s", name);
+    if (value != NULL)
+        width += fprintf(out, " %s", value);
     if (width > HELP_COLUMN - 2) {
-        fprintf(out, "%s\n", left);
+        fputc('\n', out);
         ln_option_print_text(help, HELP_COLUMN, out);
         return;
     }
     const size_t n = first_line(help, LINE_COLUMNS - HELP_COLUMN);
-    fprintf(out, "%-*s%.*s\n", HELP_COLUMN, left, (int)n, help);
+    fprintf(out, "%*s%.*s\n", HELP_COLUMN - width, "", (int)n, help);
     if (help[n] != '\0')
         ln_option_print_text(help + n + 1, HELP_COLUMN, out);
 }

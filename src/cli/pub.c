@@ -66,28 +66,16 @@ static void publish_times(ln_errand *e, ln_span topic, ln_span payload, uint32_t
         ln_errand_publish(e, topic, payload, 0);
 }
 
-static int misuse(const settings *set, int operands)
-{
-    if (operands == 0)
-        return ln_verb_misused(&ln_pub_verb, "a topic is missing");
-    if (operands > 2)
-        return ln_verb_misused(&ln_pub_verb, "there is more than a topic and a payload");
-    if (set->reads_lines && operands == 2)
-        return ln_verb_misused(&ln_pub_verb, "--lines and a payload exclude each other");
-    return LN_EXIT_NOT_YET;
-}
-
 static int pub(int argc, char **argv)
 {
     static ln_errand e; /* large for a stack */
     settings set;
+    const char *url;
     int operands = 0;
 
-    int code = ln_verb_begin(&ln_pub_verb, argc, argv, &set, &operands);
-    if (code != LN_EXIT_NOT_YET)
-        return code;
-    const char *const url = ln_errand_url(&operands, argv);
-    code = misuse(&set, operands);
+    int code = ln_errand_begin(&ln_pub_verb, argc, argv, &set, &operands, &url);
+    if (code == LN_EXIT_NOT_YET)
+        code = ln_errand_check(&ln_pub_verb, operands, set.reads_lines);
     if (code != LN_EXIT_NOT_YET)
         return code;
     if (set.errand.timeout_ms == LN_OPTION_UNSET)

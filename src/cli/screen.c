@@ -2,6 +2,7 @@
 #include "screen.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -167,6 +168,13 @@ void ln_screen_say(ln_screen *s, ln_tone tone, const char *sentence)
 void ln_screen_quote(FILE *out, ln_span text)
 {
     print_escaped(out, text, "");
+}
+
+void ln_screen_put_wait(FILE *out, int64_t wait_ms)
+{
+    if (wait_ms >= 0)
+        fprintf(out, " (next try in %" PRId64 ".%" PRId64 " s)", wait_ms / 1000,
+                wait_ms % 1000 / 100);
 }
 
 int ln_screen_flush(ln_screen *s)

@@ -49,6 +49,9 @@ void ln_screen_say(ln_screen *s, ln_tone tone, const char *sentence);
 /* Foreign text within talk, escaped. */
 void ln_screen_quote(FILE *out, ln_span text);
 
+/* " (next try in 1.5 s)"; nothing for a negative time. */
+void ln_screen_put_wait(FILE *out, int64_t wait_ms);
+
 /* Sends on what was printed. 0, or screen->failure. */
 int ln_screen_flush(ln_screen *s);
 

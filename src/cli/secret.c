@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 /* Reads until `size` bytes, or the end of the file; how many, or LN_ERR_IO. */
 static ssize_t read_up_to(int fd, char *bytes, size_t size)
@@ -48,6 +51,16 @@ int ln_secret_read(const char *path, char secret[LN_SECRET_SIZE])
     if (rc < 0)
         ln_secret_wipe(secret);
     return rc;
+}
+
+ln_span ln_secret_ask(const char *word, char *room, size_t size)
+{
+    if (word != NULL && strcmp(word, "-") != 0)
+        return ln_text(word);
+    if (fgets(room, (int)size, stdin) == NULL)
+        return LN_SPAN("");
+    room[strcspn(room, "\r\n")] = '\0';
+    return ln_text_trim(ln_text(room));
 }
 
 void ln_secret_wipe(char *secret)

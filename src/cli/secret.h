@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* secret - a password from a file, so that it stands in no list of processes. */
+/* secret - a password or a token from a file, so that it stands in no list of processes. */
 #ifndef LN_SECRET_H
 #define LN_SECRET_H
 
@@ -13,6 +13,10 @@ enum { LN_SECRET_SIZE = 1024 }; /* with the NUL */
  * LN_ERR_LIMIT: too long.
  */
 LN_NODISCARD int ln_secret_read(const char *path, char secret[LN_SECRET_SIZE]);
+
+/* A token: `word`, or, where that is NULL or "-", the first line of standard input without the blanks
+ * around it, in `room`; as much of it as fits. */
+ln_span ln_secret_ask(const char *word, char *room, size_t size);
 
 /* Overwrites it; not optimised away. */
 void ln_secret_wipe(char *secret);

@@ -110,8 +110,7 @@ const ln_option ln_serve_options[] = {
      .type = LN_OPTION_SIZE,
      .offset = AT(queue_max_bytes),
      .value = "SIZE",
-     .help =
-         "what may wait to be sent to one client of a room; what does not fit is dropped for it",
+     .help = "what may wait to be sent to one client of a room; then see --overflow",
      .min = LN_MIN_QUEUE_MAX_BYTES,
      .max = LN_MAX_QUEUE_MAX_BYTES},
     {.name = "queue-messages",
@@ -126,13 +125,15 @@ const ln_option ln_serve_options[] = {
      .offset = AT(overflow),
      .value = "refuse|drop-newest|drop-oldest|close|keep-latest",
      .help = "what happens in a room to who does not read: what does not fit is lost (refuse, "
-             "drop-newest), or what waits longest, or the client is closed"},
+             "drop-newest), or what waits longest (drop-oldest), or all but the room's latest "
+             "message (keep-latest), or the client is closed"},
     {.name = "queue-budget",
      .can_be_off = true,
      .type = LN_OPTION_SIZE,
      .offset = AT(queue_budget_bytes),
      .value = "SIZE",
-     .help = "what may wait for all clients together; beyond it those with the most are closed",
+     .help = "what may wait for all clients together, or off; beyond it those with the most are "
+             "closed",
      .min = LN_MIN_QUEUE_BUDGET_BYTES,
      .max = LN_MAX_QUEUE_BUDGET_BYTES},
     {.name = "ping-interval",

@@ -174,9 +174,7 @@ static void on_failure(ln_client *client, int err, unsigned status, const char *
         fputs(": ", out);
         ln_screen_quote(out, ln_text(what));
     }
-    if (retry_ms >= 0)
-        fprintf(out, " (next try in %" PRId64 ".%" PRId64 " s)", retry_ms / 1000,
-                retry_ms % 1000 / 100);
+    ln_screen_put_wait(out, retry_ms);
     ln_screen_end(&s->desk.screen);
 }
 

@@ -11,7 +11,6 @@
 typedef struct settings {
     ln_errand_settings errand;
     bool shows_topic;
-    bool is_raw;
     uint32_t count; /* or LN_OPTION_UNSET */
 } settings;
 
@@ -31,7 +30,7 @@ static const ln_option options[] = {
      .help = "writes payloads as the JSON they are; without it, texts as what they say"},
     {.name = "raw",
      .type = LN_OPTION_SET,
-     .offset = AT(is_raw),
+     .offset = ERRAND(is_raw),
      .help = "writes texts as they are, newlines and all, and no newline behind them"},
     {.name = "count",
      .letter = 'c',
@@ -63,13 +62,6 @@ typedef struct listener {
 
 /* ---- what comes ---- */
 
-static ln_payload_look look_of(const settings *set)
-{
-    if (set->is_raw)
-        return LN_PAYLOAD_RAW;
-    return set->errand.is_json ? LN_PAYLOAD_JSON : LN_PAYLOAD_TEXT;
-}
-
 static int compose(listener *l, ln_span topic, ln_span payload)
 {
     int rc = 0;
@@ -79,7 +71,7 @@ static int compose(listener *l, ln_span topic, ln_span payload)
         rc = ln_payload_show_topic(&l->line, topic);
     if (rc == 0 && l->set->shows_topic)
         rc = ln_buf_append(&l->line, " ", 1, SIZE_MAX);
-    return rc == 0 ? ln_payload_show(&l->line, payload, look_of(l->set)) : rc;
+    return rc == 0 ? ln_payload_show(&l->line, payload, ln_errand_look(&l->set->errand)) : rc;
 }
 
 /* Filters may overlap, and each has its turn: a publication is written once. */
@@ -136,7 +128,6 @@ static void listen_on(listener *l, char *const *filters, int count)
 {
     ln_desk *const desk = &l->errand.desk;
 
-    desk->screen.is_exact = l->set->is_raw;
     subscribe(l, filters, count);
     ln_desk_rest(desk, LN_OFF);
     ln_errand_leave(&l->errand);
@@ -149,16 +140,12 @@ static int sub(int argc, char **argv)
 {
     static listener l; /* large for a stack */
     settings set;
+    const char *url;
     int operands = 0;
 
-    int code = ln_verb_begin(&ln_sub_verb, argc, argv, &set, &operands);
+    int code = ln_errand_begin(&ln_sub_verb, argc, argv, &set, &operands, &url);
     if (code != LN_EXIT_NOT_YET)
         return code;
-    const char *const url = ln_errand_url(&operands, argv);
-    if (operands == 0)
-        return ln_verb_misused(&ln_sub_verb, "a topic is missing");
-    if (set.is_raw && set.errand.is_json)
-        return ln_verb_misused(&ln_sub_verb, "--raw and --json exclude each other");
     if (set.errand.timeout_ms == LN_OPTION_UNSET)
         set.errand.timeout_ms = LN_OFF;
 

@@ -17,12 +17,6 @@
 
 #define SECRET_VARIABLE "LINNET_JWT_SECRET"
 
-static int fail(const ln_verb *verb, const char *sentence)
-{
-    fprintf(stderr, "linnet %s: %s\n", verb->name, sentence);
-    return LN_EXIT_FAILED;
-}
-
 /*
  * The secret from `file`, or else, where `may_ask` says that nothing better was given, from the
  * environment; empty if there is none. LN_EXIT_NOT_YET, or the exit code.
@@ -209,7 +203,7 @@ static int sign(int argc, char **argv)
     const int rc = ln_auth_sign(&token, text, why);
     ln_secret_wipe(secret);
     if (rc < 0)
-        return fail(&sign_verb, why);
+        return ln_verb_failed(&sign_verb, why);
     puts(text);
     return LN_EXIT_DONE;
 }
@@ -279,7 +273,7 @@ static const ln_option verify_options[] = {
      .can_be_off = true,
      .offset = AT(leeway_ms),
      .value = "TIME",
-     .help = "how far clocks may differ",
+     .help = "how far clocks may differ, or off",
      .min = 1,
      .max = 600000},
     {.name = "require-exp",
@@ -292,24 +286,14 @@ static const ln_option verify_options[] = {
 
 static const ln_verb verify_verb;
 
-/* The operand, or a line of standard input without the blanks around it. */
-static ln_span read_token(int operands, char **argv, char *room, size_t size)
-{
-    if (operands == 1 && strcmp(argv[1], "-") != 0)
-        return ln_text(argv[1]);
-    if (fgets(room, (int)size, stdin) == NULL)
-        return LN_SPAN("");
-    room[strcspn(room, "\r\n")] = '\0';
-    return ln_text_trim(ln_text(room));
-}
-
 static int judge(const ln_auth *auth, ln_span token)
 {
     const ln_identity *identity;
     enum ln_auth_verdict verdict;
     const int rc = ln_auth_verify(auth, token, (uint64_t)time(NULL) * 1000, &identity, &verdict);
     if (rc < 0)
-        return fail(&verify_verb, rc == LN_ERR_POLICY ? ln_auth_explain(verdict) : ln_strerror(rc));
+        return ln_verb_failed(&verify_verb,
+                              rc == LN_ERR_POLICY ? ln_auth_explain(verdict) : ln_strerror(rc));
     fwrite(identity->claims.data, 1, identity->claims.size, stdout);
     putchar('\n');
     ln_identity_unref(identity);
@@ -347,8 +331,8 @@ static int verify(int argc, char **argv)
     const int rc = ln_auth_new(&options, &auth, why);
     ln_secret_wipe(secret);
     if (rc < 0)
-        return fail(&verify_verb, why);
-    code = judge(auth, read_token(operands, argv, room, sizeof room));
+        return ln_verb_failed(&verify_verb, why);
+    code = judge(auth, ln_secret_ask(operands == 1 ? argv[1] : NULL, room, sizeof room));
     ln_auth_unref(auth);
     return code;
 }
@@ -374,18 +358,9 @@ static const ln_option no_options[] = {{0}};
 
 static int token(int argc, char **argv)
 {
-    int operands;
-    char settings[1];
-    if (argc > 1 && strcmp(argv[1], "sign") == 0)
-        return sign(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "verify") == 0)
-        return verify(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "hash-password") == 0)
-        return ln_hash_verb.run(argc - 1, argv + 1);
-    const int code = ln_verb_begin(&ln_token_verb, argc, argv, settings, &operands);
-    return code != LN_EXIT_NOT_YET
-               ? code
-               : ln_verb_misused(&ln_token_verb, "it is sign or verify, or hash-password");
+    static const ln_verb *const parts[] = {&sign_verb, &verify_verb, &ln_hash_verb, NULL};
+    return ln_verb_run_part(&ln_token_verb, parts, "it is sign or verify, or hash-password", argc,
+                            argv);
 }
 
 const ln_verb ln_token_verb = {

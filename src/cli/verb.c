@@ -22,10 +22,31 @@ int ln_verb_begin(const ln_verb *verb, int argc, char **argv, void *settings, in
     return LN_EXIT_NOT_YET;
 }
 
+int ln_verb_run_part(const ln_verb *verb, const ln_verb *const *parts, const char *sentence,
+                     int argc, char **argv)
+{
+    const size_t prefix = strlen(verb->name) + 1;
+    char settings[1];
+    int operands;
+
+    LN_ASSERT(verb->settings_size <= sizeof settings);
+    for (; argc > 1 && *parts != NULL; parts++)
+        if (strcmp(argv[1], (*parts)->name + prefix) == 0)
+            return (*parts)->run(argc - 1, argv + 1);
+    const int code = ln_verb_begin(verb, argc, argv, settings, &operands);
+    return code != LN_EXIT_NOT_YET ? code : ln_verb_misused(verb, sentence);
+}
+
 int ln_verb_misused(const ln_verb *verb, const char *sentence)
 {
     fprintf(stderr, "linnet %s: %s\nTry: linnet %s --help\n", verb->name, sentence, verb->name);
     return LN_EXIT_USAGE;
+}
+
+int ln_verb_failed(const ln_verb *verb, const char *sentence)
+{
+    fprintf(stderr, "linnet %s: %s\n", verb->name, sentence);
+    return LN_EXIT_FAILED;
 }
 
 void ln_verb_print_help(const ln_verb *verb, FILE *out)
@@ -33,7 +54,7 @@ void ln_verb_print_help(const ln_verb *verb, FILE *out)
     fprintf(out, "Usage: linnet %s [OPTIONS]%s%s\n\n", verb->name,
             verb->operands[0] != '\0' ? " " : "", verb->operands);
     ln_option_print_text(verb->about, 0, out);
-    if (verb->options[0].name != NULL)
+    if (verb->options[0].name != NULL || verb->options[0].help == NULL) /* no heading of its own */
         fputs("\nOptions:\n", out);
     ln_option_print(verb->options, verb->defaults, out);
     if (verb->notes == NULL)

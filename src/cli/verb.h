@@ -38,9 +38,20 @@ typedef struct ln_verb {
  */
 int ln_verb_begin(const ln_verb *verb, int argc, char **argv, void *settings, int *operands);
 
+/*
+ * A command that is several: runs the one of `parts`, which NULL ends, whose name is the verb's with
+ * argv[1] behind it ("token sign"). Where argv[1] is none of them it may ask for help; else the
+ * words are wrong, and `sentence` says what they may be. The exit code.
+ */
+int ln_verb_run_part(const ln_verb *verb, const ln_verb *const *parts, const char *sentence,
+                     int argc, char **argv);
+
 /* Says on standard error what is wrong with the words and where to read on; returns
  * LN_EXIT_USAGE. */
 int ln_verb_misused(const ln_verb *verb, const char *sentence);
+
+/* Says on standard error why it could not be done; returns LN_EXIT_FAILED. */
+int ln_verb_failed(const ln_verb *verb, const char *sentence);
 
 /* What `linnet help VERB` prints. */
 void ln_verb_print_help(const ln_verb *verb, FILE *out);

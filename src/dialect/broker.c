@@ -314,15 +314,11 @@ int ln_broker_mount(ln_server *server, const char *path, const ln_broker_options
                                      .on_drain = on_drain,
                                      .on_close = on_close,
                                      .user = made};
-    rc = ln_server_ws(server, path, &handlers, &ws);
-    if (rc == 0) {
-        rc = ln_server_own(server, made, free_broker);
-        if (rc == 0) {
-            *broker = made;
-            return 0;
-        }
-        ln_routes_remove_last(&server->routes);
+    rc = ln_server_ws_own(server, path, &handlers, &ws, made, free_broker);
+    if (rc < 0) {
+        free_broker(made);
+        return rc;
     }
-    free_broker(made);
-    return rc;
+    *broker = made;
+    return 0;
 }

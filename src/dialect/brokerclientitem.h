@@ -81,6 +81,10 @@ void ln_broker_client_give_item(ln_broker_client *k, ln_broker_client_item *it);
  */
 LN_NODISCARD int ln_broker_client_submit(ln_broker_client *k, ln_broker_client_item *it);
 
+/* The same for one that was made with the result `rc`; after any error it is given back. */
+LN_NODISCARD int ln_broker_client_submit_made(ln_broker_client *k, ln_broker_client_item *it,
+                                              int rc);
+
 /* Wakes the loop, for what was set under the lock, which is held. */
 void ln_broker_client_kick(ln_broker_client *k);
 /* The loop: the items of other threads. */

@@ -317,6 +317,15 @@ int ln_broker_client_submit(ln_broker_client *k, ln_broker_client_item *it)
     return carry_out(k, it);
 }
 
+int ln_broker_client_submit_made(ln_broker_client *k, ln_broker_client_item *it, int rc)
+{
+    if (rc == 0)
+        rc = ln_broker_client_submit(k, it);
+    if (rc < 0)
+        ln_broker_client_give_item(k, it);
+    return rc;
+}
+
 static ln_broker_client_item *take_posted(ln_broker_client *k)
 {
     ln_broker_client_item *it = NULL;

@@ -118,16 +118,10 @@ int ln_broker_client_request(ln_broker_client *k, const ln_broker_client_order *
     it->on.reply = o->on_reply;
     it->user = o->user;
     const uint64_t serial = it->serial;
-    rc = ln_broker_client_write_request(it, o);
-    if (rc == 0)
-        rc = ln_broker_client_submit(k, it);
-    if (rc < 0) {
-        ln_broker_client_give_item(k, it);
-        return rc;
-    }
-    if (request != NULL)
+    rc = ln_broker_client_submit_made(k, it, ln_broker_client_write_request(it, o));
+    if (rc == 0 && request != NULL)
         *request = serial;
-    return 0;
+    return rc;
 }
 
 int ln_broker_client_cancel(ln_broker_client *k, uint64_t request)

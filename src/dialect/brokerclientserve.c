@@ -78,11 +78,7 @@ int ln_broker_client_serve(ln_broker_client *k, ln_span topic, ln_broker_client_
     it->on.service = fn;
     it->user = user;
     rc = ln_buf_append(&it->text, topic.data, topic.size, SIZE_MAX);
-    if (rc == 0)
-        rc = ln_broker_client_submit(k, it);
-    if (rc < 0)
-        ln_broker_client_give_item(k, it);
-    return rc;
+    return ln_broker_client_submit_made(k, it, rc);
 }
 
 void ln_broker_client_free_services(ln_broker_client *k)

@@ -317,12 +317,8 @@ int ln_broker_client_publish(ln_broker_client *k, ln_span name, ln_span payload)
         rc = ln_broker_client_take_item(k, LN_BROKER_CLIENT_PUBLICATION, &it);
     if (rc < 0)
         return rc;
-    rc = ln_broker_client_write_publication(it, name, payload);
-    if (rc == 0)
-        rc = ln_broker_client_submit(k, it);
-    if (rc < 0)
-        ln_broker_client_give_item(k, it);
-    return rc;
+    return ln_broker_client_submit_made(k, it,
+                                        ln_broker_client_write_publication(it, name, payload));
 }
 
 /* A number for a subscription, unless there are too many. */
@@ -354,18 +350,17 @@ int ln_broker_client_subscribe(ln_broker_client *k, ln_span name, ln_broker_clie
     if (rc < 0)
         return rc;
     rc = take_number(k, &serial);
-    if (rc == 0) {
-        it->serial = serial;
-        it->on.publication = fn;
-        it->user = user;
-        rc = ln_buf_append(&it->text, name.data, name.size, SIZE_MAX);
-        if (rc == 0)
-            rc = ln_broker_client_submit(k, it);
-        if (rc < 0)
-            give_number(k);
-    }
-    if (rc < 0)
+    if (rc < 0) {
         ln_broker_client_give_item(k, it);
+        return rc;
+    }
+    it->serial = serial;
+    it->on.publication = fn;
+    it->user = user;
+    rc = ln_buf_append(&it->text, name.data, name.size, SIZE_MAX);
+    rc = ln_broker_client_submit_made(k, it, rc);
+    if (rc < 0)
+        give_number(k);
     else if (subscription != NULL)
         *subscription = serial;
     return rc;
@@ -375,12 +370,9 @@ int ln_broker_client_unsubscribe(ln_broker_client *k, uint64_t subscription)
 {
     ln_broker_client_item *it;
 
-    int rc = ln_broker_client_take_item(k, LN_BROKER_CLIENT_UNSUBSCRIBE, &it);
+    const int rc = ln_broker_client_take_item(k, LN_BROKER_CLIENT_UNSUBSCRIBE, &it);
     if (rc < 0)
         return rc;
     it->serial = subscription;
-    rc = ln_broker_client_submit(k, it);
-    if (rc < 0)
-        ln_broker_client_give_item(k, it);
-    return rc;
+    return ln_broker_client_submit_made(k, it, 0);
 }

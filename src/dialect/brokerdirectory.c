@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/name.h"
 #include "base/text.h"
 #include "brokerinner.h"
 #include "net/random.h"
@@ -27,27 +28,10 @@ ln_span ln_broker_cut(ln_span text, size_t max)
     return (ln_span){text.data, size};
 }
 
-/* May stand for a client: not empty, not long, without what a terminal or a log would act upon. */
+/* May stand for a client. */
 static bool is_id(ln_span id)
 {
-    const uint8_t *const bytes = id.data;
-
-    if (id.size == 0 || id.size > LN_BROKER_ID_MAX_BYTES || !ln_utf8_is_valid(bytes, id.size))
-        return false;
-    for (size_t i = 0; i < id.size; i++)
-        if (bytes[i] < 0x20 || bytes[i] == 0x7f)
-            return false;
-    return true;
-}
-
-static ln_span place(char **at, ln_span text)
-{
-    const ln_span placed = {*at, text.size};
-
-    if (text.size > 0)
-        memcpy(*at, text.data, text.size);
-    *at += text.size;
-    return placed;
+    return ln_name_is_valid(id, LN_BROKER_ID_MAX_BYTES);
 }
 
 /* Its texts, in one piece of memory, which begins with the id. The others are given as they should
@@ -61,11 +45,11 @@ static int write_texts(const ln_broker_directory *d, ln_broker_entry *entry, ln_
 
     if (texts == NULL)
         return LN_ERR_NOMEM;
-    entry->id = place(&at, id);
-    entry->session_id = place(&at, card->session_id);
-    entry->name = place(&at, card->name);
-    entry->type = place(&at, card->type);
-    entry->url = place(&at, card->url);
+    entry->id = ln_text_place(&at, id);
+    entry->session_id = ln_text_place(&at, card->session_id);
+    entry->name = ln_text_place(&at, card->name);
+    entry->type = ln_text_place(&at, card->type);
+    entry->url = ln_text_place(&at, card->url);
     return 0;
 }
 
@@ -299,11 +283,11 @@ static snapshot *take_snapshot(const ln_broker_directory *d)
     while ((e = ln_map_next(&d->ids, &cursor)) != NULL) {
         ln_broker_info *const c = &s->clients[s->count++];
         *c = ln_broker_show(e);
-        c->id = place(&at, e->id);
-        c->session_id = place(&at, e->session_id);
-        c->name = place(&at, e->name);
-        c->type = place(&at, e->type);
-        c->url = place(&at, e->url);
+        c->id = ln_text_place(&at, e->id);
+        c->session_id = ln_text_place(&at, e->session_id);
+        c->name = ln_text_place(&at, e->name);
+        c->type = ln_text_place(&at, e->type);
+        c->url = ln_text_place(&at, e->url);
     }
     return s;
 }

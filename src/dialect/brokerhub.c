@@ -146,9 +146,9 @@ static void drop(ln_broker_peer *p)
 }
 
 /* Who takes everything is not looked at: its own memory may be far away. */
-LN_INLINE int send_frame(ln_conn *c, ln_block *frame)
+LN_INLINE int send_frame(ln_conn *c, ln_block *frame, ln_span topic)
 {
-    const int rc = frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block(c, frame);
+    const int rc = frame == NULL ? LN_ERR_NOMEM : ln_conn_send_block_latest(c, frame, topic);
 
     if (LN_UNLIKELY(rc < 0 && rc != LN_ERR_CLOSED))
         drop(ln_broker_peer_of(c));
@@ -159,14 +159,16 @@ int ln_broker_send_flat(ln_conn *c, ln_msg *m)
 {
     if (!ln_ws_is_open(&c->ws))
         return LN_ERR_CLOSED;
-    return send_frame(c, ln_msg_form(m, LN_FORM_BROKER, make_flat, ln_conn_home(c)->loop));
+    return send_frame(c, ln_msg_form(m, LN_FORM_BROKER, make_flat, ln_conn_home(c)->loop),
+                      m->topic);
 }
 
 int ln_broker_send_headed(ln_conn *c, ln_msg *m)
 {
     if (!ln_ws_is_open(&c->ws))
         return LN_ERR_CLOSED;
-    return send_frame(c, ln_msg_form(m, LN_FORM_BROKER_HEADED, make_headed, ln_conn_home(c)->loop));
+    return send_frame(c, ln_msg_form(m, LN_FORM_BROKER_HEADED, make_headed, ln_conn_home(c)->loop),
+                      m->topic);
 }
 
 /* ---- what clients send ---- */

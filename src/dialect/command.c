@@ -343,15 +343,11 @@ int ln_command_mount(ln_server *server, const char *path, const ln_command_optio
                                      .on_message = on_message,
                                      .on_close = on_close,
                                      .user = made};
-    rc = ln_server_ws(server, path, &handlers, &ws);
-    if (rc == 0) {
-        rc = ln_server_own(server, made, free_game);
-        if (rc == 0) {
-            *game = made;
-            return 0;
-        }
-        ln_routes_remove_last(&server->routes);
+    rc = ln_server_ws_own(server, path, &handlers, &ws, made, free_game);
+    if (rc < 0) {
+        free_game(made);
+        return rc;
     }
-    free_game(made);
-    return rc;
+    *game = made;
+    return 0;
 }

@@ -2,7 +2,6 @@
 #include "identity.h"
 
 #include <stdatomic.h>
-#include <string.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
@@ -28,15 +27,6 @@ static size_t size_of_text(const ln_identity *parts)
     return n;
 }
 
-/* Moves `span` to a copy of its text at *at, which moves on. */
-static void keep(ln_span *span, char **at)
-{
-    if (span->size > 0)
-        memcpy(*at, span->data, span->size);
-    span->data = *at;
-    *at += span->size;
-}
-
 int ln_identity_new(const ln_allocator *alloc, const ln_identity *parts,
                     const ln_identity **identity)
 {
@@ -49,14 +39,12 @@ int ln_identity_new(const ln_allocator *alloc, const ln_identity *parts,
     c->identity = *parts;
     c->identity.roles = c->roles;
     char *at = (char *)(c->roles + parts->role_count);
-    keep(&c->identity.id, &at);
-    keep(&c->identity.name, &at);
-    keep(&c->identity.email, &at);
-    keep(&c->identity.claims, &at);
-    for (size_t i = 0; i < parts->role_count; i++) {
-        c->roles[i] = parts->roles[i];
-        keep(&c->roles[i], &at);
-    }
+    c->identity.id = ln_text_place(&at, parts->id);
+    c->identity.name = ln_text_place(&at, parts->name);
+    c->identity.email = ln_text_place(&at, parts->email);
+    c->identity.claims = ln_text_place(&at, parts->claims);
+    for (size_t i = 0; i < parts->role_count; i++)
+        c->roles[i] = ln_text_place(&at, parts->roles[i]);
     *identity = &c->identity;
     return 0;
 }

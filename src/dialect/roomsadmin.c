@@ -51,19 +51,13 @@ static bool is_secret(const ln_rooms *rm, ln_span shown)
 /* False: answered. */
 static bool is_admitted(const ln_rooms *rm, ln_request *r, const char *method)
 {
-    const ln_span scheme = LN_SPAN("Bearer ");
-    const ln_span value = ln_request_header(r, "Authorization");
-    const ln_span front = {value.data, ln_min_size(value.size, scheme.size)};
-
     if (!ln_text_equal(ln_request_method(r), ln_text(method))) {
         (void)ln_request_add_header(r, "Allow", ln_text(method));
         (void)refuse(r, 405, "METHOD_NOT_ALLOWED", "method not allowed",
                      KIND("client_error", "method_not_allowed"));
         return false;
     }
-    if (ln_text_equal_nocase(front, scheme) &&
-        is_secret(rm, ln_text_trim((ln_span){(const char *)value.data + scheme.size,
-                                             value.size - scheme.size})))
+    if (is_secret(rm, ln_head_bearer(ln_request_header(r, "Authorization"))))
         return true;
     (void)ln_request_add_header(r, "WWW-Authenticate", LN_SPAN("Bearer"));
     (void)refuse(r, 401, "UNAUTHORIZED", "unauthorized",

@@ -114,26 +114,6 @@ static void refuse(const ln_rooms *rm, ln_request *r, cause why)
 
 /* ---- what a guest shows ---- */
 
-/* "Bearer x", any case; empty: there is none, or it is of another kind. */
-static ln_span read_bearer(ln_span value)
-{
-    const ln_span scheme = LN_SPAN("Bearer ");
-    const ln_span front = {value.data, ln_min_size(value.size, scheme.size)};
-
-    if (!ln_text_equal_nocase(front, scheme))
-        return (ln_span){"", 0};
-    return ln_text_trim(
-        (ln_span){(const char *)value.data + scheme.size, value.size - scheme.size});
-}
-
-static bool has_bearer(ln_span value)
-{
-    const ln_span scheme = LN_SPAN("Bearer");
-    const ln_span front = {value.data, ln_min_size(value.size, scheme.size)};
-    return ln_text_equal_nocase(front, scheme) &&
-           (value.size == scheme.size || ((const char *)value.data)[scheme.size] == ' ');
-}
-
 /* The token, in `room` if it stood in the address; empty: none. LN_ERR_POLICY: what there is cannot
  * be one. */
 static int read_token(const ln_rooms *rm, const ln_request *r,
@@ -145,8 +125,9 @@ static int read_token(const ln_rooms *rm, const ln_request *r,
     *token = (ln_span){"", 0};
     if (count > 1)
         return LN_ERR_POLICY;
-    if (has_bearer(value)) {
-        *token = read_bearer(value); /* an empty one is none, and hides the other */
+    const ln_span bearer = ln_head_bearer(value);
+    if (bearer.data != NULL) {
+        *token = bearer; /* an empty one is none, and hides the other */
         return 0;
     }
     if (!rm->options.query_token)

@@ -4,7 +4,6 @@
  * last one ends it. For publications from outside, kicking, and judging again.
  */
 #include <stdatomic.h>
-#include <string.h>
 
 #include "base/text.h"
 #include "proto/utf8.h"
@@ -230,17 +229,6 @@ static void kick_here(ln_rooms_errand *e, ln_rooms_side *side)
             (void)ln_conn_close(guest_of(l)->conn, k->code, k->reason);
 }
 
-/* Copies `from` to *at, which moves on. */
-static ln_span keep(ln_span from, char **at)
-{
-    const ln_span to = {*at, from.size};
-
-    if (from.size > 0)
-        memcpy(*at, from.data, from.size);
-    *at += from.size;
-    return to;
-}
-
 int ln_rooms_kick(ln_rooms *rm, ln_span room, ln_span id, uint16_t code, ln_span reason)
 {
     if (!ln_ws_is_code(code) || reason.size > LN_WS_REASON_MAX_BYTES ||
@@ -256,9 +244,9 @@ int ln_rooms_kick(ln_rooms *rm, ln_span room, ln_span id, uint16_t code, ln_span
     kick *const k = LN_CONTAINER_OF(e, kick, errand);
     char *at = k->text;
     k->code = code;
-    k->room = keep(room, &at);
-    k->id = keep(id, &at);
-    k->reason = keep(reason, &at);
+    k->room = ln_text_place(&at, room);
+    k->id = ln_text_place(&at, id);
+    k->reason = ln_text_place(&at, reason);
     const int rc = post(e);
     if (rc < 0)
         ln_rooms_errand_free(e);

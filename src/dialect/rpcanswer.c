@@ -3,6 +3,7 @@
  * from other threads. */
 #include <string.h>
 
+#include "base/text.h"
 #include "proto/jsonwrite.h"
 #include "rpcinner.h"
 
@@ -165,16 +166,6 @@ void ln_rpc_batch_settle(ln_rpc_batch *batch)
 
 /* ---- later ---- */
 
-static ln_span keep_bytes(char **at, ln_span what)
-{
-    const ln_span kept = {*at, what.size};
-
-    if (what.size > 0)
-        memcpy(*at, what.data, what.size);
-    *at += what.size;
-    return kept;
-}
-
 int ln_rpc_keep(ln_rpc_peer *p, const ln_rpc_call_in *call)
 {
     ln_rpc_call_in *const kept =
@@ -185,8 +176,8 @@ int ln_rpc_keep(ln_rpc_peer *p, const ln_rpc_call_in *call)
         return LN_ERR_NOMEM;
     *kept = *call;
     char *at = kept->bytes;
-    kept->id = keep_bytes(&at, call->id);
-    kept->topic = keep_bytes(&at, call->topic);
+    kept->id = ln_text_place(&at, call->id);
+    kept->topic = ln_text_place(&at, call->topic);
     ln_list_add(&p->pending, &kept->link);
     p->pending_count++;
     return 0;
@@ -241,7 +232,7 @@ typedef struct parcel {
     ln_rpc_letter head;
     uint64_t serial;
     ln_rpc_answer answer; /* its spans lie in bytes[] */
-    uint8_t bytes[];
+    char bytes[];
 } parcel;
 
 static void on_parcel(ln_letter *letter, ln_loop *loop)
@@ -255,16 +246,6 @@ static void on_parcel(ln_letter *letter, ln_loop *loop)
     ln_free(alloc, box);
 }
 
-static ln_span pack(uint8_t **at, ln_span what)
-{
-    const ln_span packed = {*at, what.size};
-
-    if (what.size > 0)
-        memcpy(*at, what.data, what.size);
-    *at += what.size;
-    return packed;
-}
-
 static int send_parcel(const ln_rpc_ticket *t, const ln_rpc_answer *a)
 {
     ln_rpc *const rpc = t->engine;
@@ -273,13 +254,13 @@ static int send_parcel(const ln_rpc_ticket *t, const ln_rpc_answer *a)
 
     if (box == NULL)
         return LN_ERR_NOMEM;
-    uint8_t *at = box->bytes;
+    char *at = box->bytes;
     *box = (parcel){.head = {.letter = {.handle = on_parcel}, .rpc = rpc, .conn = t->conn},
                     .serial = t->serial,
                     .answer = {.code = a->code}};
-    box->answer.result = pack(&at, a->result);
-    box->answer.message = pack(&at, a->message);
-    box->answer.data = pack(&at, a->data);
+    box->answer.result = ln_text_place(&at, a->result);
+    box->answer.message = ln_text_place(&at, a->message);
+    box->answer.data = ln_text_place(&at, a->data);
     const int rc = ln_rpc_post(&box->head, size);
     if (rc < 0)
         ln_free(rpc->server->alloc, box);

@@ -101,16 +101,6 @@ static ln_span write_etag(const ln_file *file, char text[ETAG_MAX])
     return (ln_span){text, (size_t)n};
 }
 
-static ln_span write_time(const ln_file *file, char text[32])
-{
-    const time_t when = (time_t)file->modified_s;
-    struct tm tm;
-
-    if (gmtime_r(&when, &tm) == NULL)
-        return (ln_span){"", 0};
-    return (ln_span){text, strftime(text, 32, "%a, %d %b %Y %H:%M:%S GMT", &tm)};
-}
-
 /* Is `etag` (or "*") among the listed ones? Weak comparison (RFC 9110 13.1.2). */
 static bool is_listed(ln_span list, ln_span etag)
 {
@@ -178,9 +168,9 @@ static int add_range_field(ln_request *r, ln_range_result result, const ln_range
 static int send_file(const ln_files *files, ln_request *r, const ln_file *file, const char *path)
 {
     ln_exchange *const x = r->exchange;
-    char etag_text[ETAG_MAX], time_text[32];
+    char etag_text[ETAG_MAX], time_text[LN_HEAD_DATE_SIZE];
     const ln_span etag = write_etag(file, etag_text);
-    const ln_span modified = write_time(file, time_text);
+    const ln_span modified = ln_head_date(file->modified_s, time_text);
     ln_range range;
 
     int rc = ln_request_add_header(r, "ETag", etag);

@@ -63,14 +63,12 @@ void ln_request_free(ln_request *r)
 
 static int write_date(ln_buf *out)
 {
-    char text[32];
-    struct tm tm;
-    const time_t now = time(NULL);
+    char text[LN_HEAD_DATE_SIZE];
+    const ln_span date = ln_head_date(time(NULL), text);
 
-    if (gmtime_r(&now, &tm) == NULL)
+    if (date.size == 0)
         return 0; /* a clock out of range: no date is better than a wrong one (RFC 9110 6.6.1) */
-    const size_t n = strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-    return ln_head_write_field(out, LN_SPAN("Date"), (ln_span){text, n}, ANSWER_HEAD_MAX_BYTES);
+    return ln_head_write_field(out, LN_SPAN("Date"), date, ANSWER_HEAD_MAX_BYTES);
 }
 
 static int write_length(ln_buf *out, uint64_t length)

@@ -155,6 +155,18 @@ int ln_server_ws(ln_server *s, const char *path, const ln_ws_handlers *handlers,
     return rc;
 }
 
+int ln_server_ws_own(ln_server *s, const char *path, const ln_ws_handlers *handlers,
+                     const ln_ws_options *options, void *what, void (*free)(void *what))
+{
+    int rc = ln_server_ws(s, path, handlers, options);
+    if (rc < 0)
+        return rc;
+    rc = ln_server_own(s, what, free);
+    if (rc < 0)
+        ln_routes_remove_last(&s->routes);
+    return rc;
+}
+
 int ln_server_http(ln_server *s, const char *path, ln_http_handler *handler, void *user)
 {
     ln_route *route;

@@ -106,6 +106,12 @@ ln_server *ln_server_create(const ln_server_options *options, const ln_service *
  * LN_ERR_LIMIT. */
 LN_NODISCARD int ln_server_own(ln_server *server, void *what, void (*free)(void *what));
 
+/* ln_server_ws() and that for what the handlers are made of, or neither: on an error `what` is still
+ * the caller's. */
+LN_NODISCARD int ln_server_ws_own(ln_server *server, const char *path,
+                                  const ln_ws_handlers *handlers, const ln_ws_options *options,
+                                  void *what, void (*free)(void *what));
+
 /*
  * The threads for what blocks, made on first need; NULL when out of memory. What runs there has ended,
  * and everything has been sent to its loop, before the loops are freed. Any thread.

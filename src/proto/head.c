@@ -392,3 +392,15 @@ bool ln_head_has_token(const ln_head *head, const char *name, const char *token)
     }
     return false;
 }
+
+ln_span ln_head_bearer(ln_span value)
+{
+    const ln_span scheme = LN_SPAN("Bearer");
+    const char *const text = value.data;
+    const ln_span front = {text, ln_min_size(value.size, scheme.size)};
+
+    if (!ln_text_equal_nocase(front, scheme) ||
+        (value.size > scheme.size && text[scheme.size] != ' '))
+        return (ln_span){NULL, 0};
+    return ln_text_trim((ln_span){text + scheme.size, value.size - scheme.size});
+}

@@ -114,6 +114,10 @@ ln_span ln_head_find(const ln_head *head, const char *name, unsigned *count);
 /* True if some field `name`, read as a comma separated list, has the element `token` (any case). */
 bool ln_head_has_token(const ln_head *head, const char *name, const char *token);
 
+/* The token in the value of an Authorization field of the scheme Bearer, in any case (RFC 6750 2.1);
+ * empty: none follows. data NULL: of another scheme. */
+ln_span ln_head_bearer(ln_span value);
+
 /*
  * Writing (headwrite.c): appends a start line, a field, the empty line, to `out` up to `limit`
  * bytes. LN_ERR_INVALID for a method or name that is no token, a target that could not be read
@@ -126,6 +130,12 @@ LN_NODISCARD int ln_head_write_request(ln_buf *out, ln_span method, ln_span targ
 LN_NODISCARD int ln_head_write_status(ln_buf *out, unsigned status, size_t limit);
 LN_NODISCARD int ln_head_write_field(ln_buf *out, ln_span name, ln_span value, size_t limit);
 LN_NODISCARD int ln_head_write_end(ln_buf *out, size_t limit);
+
+enum { LN_HEAD_DATE_SIZE = 30 }; /* with the NUL */
+
+/* A time as a field has it (IMF-fixdate, RFC 9110 5.6.7), in `text`, in English whatever the locale;
+ * empty for one before year 0 or after 9999. */
+ln_span ln_head_date(int64_t unix_s, char text[LN_HEAD_DATE_SIZE]);
 
 /* "Not Found" for 404; "Unknown" for what has no phrase. Static. */
 const char *ln_head_reason(unsigned status);

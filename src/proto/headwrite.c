@@ -5,7 +5,9 @@
 
 #include "charclass.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* RFC 9110 15, and the registered ones a server of ours may send or a client may meet. */
 static const char *const reasons[] = {
@@ -127,4 +129,21 @@ int ln_head_write_field(ln_buf *out, ln_span name, ln_span value, size_t limit)
 int ln_head_write_end(ln_buf *out, size_t limit)
 {
     return ln_buf_append(out, "\r\n", 2, limit);
+}
+
+ln_span ln_head_date(int64_t unix_s, char text[LN_HEAD_DATE_SIZE])
+{
+    static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    const time_t when = (time_t)unix_s;
+    struct tm tm;
+
+    if (gmtime_r(&when, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
+        return (ln_span){"", 0};
+    const int n = snprintf(text, LN_HEAD_DATE_SIZE, "%s, %02d %s %04d %02d:%02d:%02d GMT",
+                           days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
+                           tm.tm_hour, tm.tm_min, tm.tm_sec);
+    LN_ASSERT(n == LN_HEAD_DATE_SIZE - 1);
+    return (ln_span){text, (size_t)n};
 }

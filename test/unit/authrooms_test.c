@@ -4,10 +4,10 @@
 #include <linnet/rooms.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "failing_alloc.h"
 #include "raw_client.h"
+#include "server_kit.h"
 #include "token_kit.h"
 
 /* "secret" */
@@ -17,26 +17,16 @@ static const char admin[] = "an administrators' secret of 40 bytes...";
 
 static atomic_int seen;
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 static ln_server *new_server(unsigned workers, const ln_allocator *alloc)
 {
     const ln_server_options options = {
-        .workers = workers, .log = quiet, .drain_ms = 2000, .allocator = alloc};
+        .workers = workers, .log = kit_quiet, .drain_ms = 2000, .allocator = alloc};
     return ln_server_new(&options);
 }
 
 static void stop(ln_server *server)
 {
-    ln_server_stop(server);
-    ln_server_stop(server);
-    ln_server_join(server);
-    ln_server_free(server);
+    kit_end(server);
 }
 
 static int enter(const ln_server *server, const char *target, const char *claims)
@@ -112,8 +102,7 @@ static void a_token_says_who_is_there(void **state)
     assert_closed(a, 4009, "out");
     raw_send_text(b, "still here");
     assert_string_equal((const char *)raw_read_frame(b).payload, "still here");
-    const int p = raw_connect(ln_server_port(server, 0));
-    assert_non_null(strstr(raw_upgrade(p, "/plain", ""), " 101 "));
+    const int p = raw_enter(ln_server_port(server, 0), "/plain", "");
     raw_send_text(p, "x");
     assert_closed(p, 1000, "");
     assert_int_equal(atomic_load(&seen), 102);
@@ -245,9 +234,7 @@ static int one_life(const ln_allocator *alloc, void *user)
         rc = ln_server_start(server);
     if (rc == 0) {
         live(server, auth, rules);
-        ln_server_stop(server);
-        ln_server_stop(server);
-        ln_server_join(server);
+        (void)kit_halt(server);
         assert_int_equal(ln_rooms_count(ln_rooms_find(server, "/rooms"), LN_SPAN("")), 0);
     }
     ln_server_free(server);

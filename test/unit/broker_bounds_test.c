@@ -195,10 +195,13 @@ static void a_clients_id_has_a_longest_length(void **state)
     assert_string_equal(kit_register(c, "", "x"), "x");
     const int d = kit_enter_at(w, "/wsmq?client_id=%0a", "");
     assert_int_equal(strlen(kit_register(d, "", "x")), LN_BROKER_MADE_ID_SIZE);
+    const int e = kit_enter_at(w, "/wsmq?client_id=%c2%9b31m", ""); /* terminals obey this, too */
+    assert_int_equal(strlen(kit_register(e, "", "x")), LN_BROKER_MADE_ID_SIZE);
     raw_close(a);
     raw_close(b);
     raw_close(c);
     raw_close(d);
+    raw_close(e);
 }
 
 static bool check_sizes(const ln_broker_info *client, void *user)
@@ -539,9 +542,7 @@ static void memory_for_a_long_text_is_given_back(void **state)
     raw_send_text(fd, text);
     assert_in_range(strlen(kit_hear_any(fd)), LONG, LONG + 100);
     raw_close(fd);
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
+    assert_int_equal(kit_halt(w->server), 0);
     assert_int_equal(w->broker->rpc.desks[0].scratch.capacity, 0);
     ln_server_free(w->server);
     free(w);
@@ -680,9 +681,7 @@ static int one_life(const ln_allocator *alloc, void *user)
         rc = ln_server_start(server);
     if (rc == 0) {
         visit(ln_server_port(server, 0), user);
-        ln_server_stop(server);
-        ln_server_stop(server);
-        ln_server_join(server);
+        (void)kit_halt(server);
     }
     ln_server_free(server);
     return rc;

@@ -244,6 +244,42 @@ static void losses_are_forgotten_whatever_the_policy(void **state)
     kit_stop(w);
 }
 
+static void only_the_latest_of_a_topic_waits_where_that_is_the_policy(void **state)
+{
+    (void)state;
+    enum { PUBLICATIONS = 10 };
+    const ln_ws_options ws = {.overflow = LN_OVERFLOW_KEEP_LATEST, .queue_max_bytes = 2 * MUCH};
+    const ln_broker_options options = {.ws = &ws};
+    kit_world *const w = kit_start(1, &options, NULL);
+    const int fd = kit_enter(w);
+    ln_server_stats stats;
+    char number[8], heard[64];
+
+    kit_subscribe(fd, "a"); /* before the reader: what that has heard was tried here */
+    kit_subscribe(fd, "b");
+    send_much(w, atomic_load(&w->last));
+    const int reader = kit_enter(w);
+    kit_subscribe(reader, "a");
+    kit_subscribe(reader, "b");
+    for (int i = 0; i < PUBLICATIONS; i++) {
+        const char *const topic = i % 2 == 0 ? "a" : "b";
+        snprintf(number, sizeof number, "%d", i);
+        snprintf(heard, sizeof heard, "{\"type\":\"publish\",\"topic\":\"%s\",\"payload\":%d}\n",
+                 topic, i);
+        assert_int_equal(ln_broker_publish(w->broker, ln_text(topic), ln_text(number)), 0);
+        kit_hear(reader, heard); /* loses nothing */
+    }
+    ln_server_stats_get(w->server, &stats);
+    assert_int_equal(stats.replaced_total, PUBLICATIONS - 2);
+    take_much(fd);
+    kit_hear(fd, "{\"type\":\"publish\",\"topic\":\"a\",\"payload\":8}\n");
+    kit_hear(fd, "{\"type\":\"publish\",\"topic\":\"b\",\"payload\":9}\n");
+    kit_expect_silence(fd);
+    raw_close(reader);
+    raw_close(fd);
+    kit_stop(w);
+}
+
 /* ---- clients that ask each other, on two workers ---- */
 
 /* Holds up the worker that it runs on. */
@@ -376,6 +412,7 @@ int main(void)
         cmocka_unit_test(who_the_application_does_not_read_need_not_answer_pings),
         KIT_ONE(who_the_application_does_not_read_stays_so_when_it_has_caught_up),
         cmocka_unit_test(losses_are_forgotten_whatever_the_policy),
+        cmocka_unit_test(only_the_latest_of_a_topic_waits_where_that_is_the_policy),
         KIT_ONE(a_request_may_be_taken_back_before_it_has_come_to_its_loop),
         KIT_THREE(an_answer_that_does_not_get_to_who_asked_is_an_error),
     };

@@ -13,10 +13,10 @@
 
 #include <linnet/linnet.h>
 #include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "dialect/envelope.h"
+#include "server_kit.h"
 
 enum { WAIT_MS = 10000, TOPICS_MAX = 64 };
 
@@ -200,13 +200,6 @@ static void on_close(ln_conn *c, const ln_close_info *info, void *user)
 
 /* ---- life ---- */
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 broker_double *broker_double_start(int port)
 {
     broker_double *const d = calloc(1, sizeof *d);
@@ -215,7 +208,7 @@ broker_double *broker_double_start(int port)
     char address[32];
 
     pthread_mutex_init(&d->mutex, NULL);
-    d->server = ln_server_new(&(ln_server_options){.log = quiet});
+    d->server = ln_server_new(&(ln_server_options){.log = kit_quiet});
     assert_int_equal(ln_server_ws(d->server, "/wsmq", &handlers, NULL), 0);
     snprintf(address, sizeof address, "127.0.0.1:%d", port);
     assert_int_equal(ln_server_listen(d->server, address), 0);
@@ -240,10 +233,7 @@ void broker_double_stop(broker_double *d)
 {
     if (d->server == NULL)
         return;
-    ln_server_stop(d->server);
-    ln_server_stop(d->server);
-    ln_server_join(d->server);
-    ln_server_free(d->server);
+    kit_end(d->server);
     d->server = NULL;
 }
 

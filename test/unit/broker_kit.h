@@ -21,10 +21,10 @@
 #include <linnet/rooms.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "dialect/brokerinner.h"
 #include "raw_client.h"
+#include "server_kit.h"
 
 enum { KIT_TEXT = 1 << 16 };
 
@@ -49,33 +49,11 @@ typedef struct kit_world {
     atomic_bool allows_proxy;
 } kit_world;
 
-static inline void kit_rest_ms(long ms)
-{
-    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    nanosleep(&time, NULL);
-}
-
-static inline void kit_wait_for(const atomic_int *value, int at_least)
-{
-    for (int i = 0; i < 5000 && atomic_load(value) < at_least; i++)
-        kit_rest_ms(1);
-    assert_true(atomic_load(value) >= at_least);
-}
-
-static inline void kit_quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 /* ---- peers ---- */
 
 static inline int kit_enter_at(const kit_world *w, const char *target, const char *lines)
 {
-    const int fd = raw_connect(w->port);
-    assert_non_null(strstr(raw_upgrade(fd, target, lines), " 101 "));
-    return fd;
+    return raw_enter(w->port, target, lines);
 }
 
 static inline int kit_enter(const kit_world *w)
@@ -301,18 +279,13 @@ static inline kit_world *kit_start(unsigned workers, const ln_broker_options *as
     for (size_t i = 0; i < LN_ARRAY_SIZE(handlers); i++)
         assert_int_equal(ln_broker_handle(w->broker, handlers[i].topic, handlers[i].handler, w), 0);
     assert_int_equal(ln_broker_handle_blocking(w->broker, "slow", kit_on_slow, w), 0);
-    assert_int_equal(ln_server_listen(w->server, "127.0.0.1:0"), 0);
-    w->port = ln_server_port(w->server, 0);
-    assert_int_equal(ln_server_start(w->server), 0);
+    w->port = kit_serve(w->server);
     return w;
 }
 
 static inline void kit_stop(kit_world *w)
 {
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
-    ln_server_free(w->server);
+    kit_end(w->server);
     free(w);
 }
 

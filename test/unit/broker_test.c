@@ -556,9 +556,7 @@ static void who_subscribed_before_the_start_is_told(void **state)
     assert_int_equal(ln_broker_subscribe(w.broker, "never", kit_on_publication, &w), 0);
     assert_int_equal(ln_broker_subscribe(w.broker, "never", NULL, NULL), 0);
     assert_int_equal(ln_broker_publish(w.broker, LN_SPAN("early"), LN_SPAN("1")), LN_ERR_STATE);
-    assert_int_equal(ln_server_listen(w.server, "127.0.0.1:0"), 0);
-    w.port = ln_server_port(w.server, 0);
-    assert_int_equal(ln_server_start(w.server), 0);
+    w.port = kit_serve(w.server);
     const int fd = kit_enter(&w);
     raw_send_text(fd, "{\"type\":\"publish\",\"topic\":\"never\",\"payload\":1}");
     raw_send_text(fd, "{\"type\":\"publish\",\"topic\":\"early\",\"payload\":1}");

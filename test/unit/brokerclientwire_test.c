@@ -17,29 +17,15 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker_double.h"
 #include "failing_alloc.h"
+#include "server_kit.h"
 
 enum { WAIT_MS = 10000, SHORT_MS = 300 };
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
-static const ln_loop_options quiet_loop = {.log = quiet};
-
-static int64_t clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+static const ln_loop_options quiet_loop = {.log = kit_quiet};
 
 /* ---- the rig: a double, and a client on a loop of ours ---- */
 
@@ -136,8 +122,8 @@ static int tear_down(void **state)
 
 static void turn_until(rig *r, const int *value, int at_least)
 {
-    const int64_t until = clock_ms() + WAIT_MS;
-    while (*value < at_least && clock_ms() < until)
+    const int64_t until = kit_clock_ms() + WAIT_MS;
+    while (*value < at_least && kit_clock_ms() < until)
         assert_int_equal(ln_loop_turn(r->loop, 10), 0);
     assert_true(*value >= at_least);
 }
@@ -145,8 +131,8 @@ static void turn_until(rig *r, const int *value, int at_least)
 /* The double receives what the loop sends meanwhile. */
 static void wait_for(rig *r, const char *part, size_t count)
 {
-    const int64_t until = clock_ms() + WAIT_MS;
-    while (broker_double_count(r->server, part) < count && clock_ms() < until)
+    const int64_t until = kit_clock_ms() + WAIT_MS;
+    while (broker_double_count(r->server, part) < count && kit_clock_ms() < until)
         assert_int_equal(ln_loop_turn(r->loop, 1), 0);
     broker_double_wait(r->server, part, count);
 }
@@ -377,10 +363,10 @@ static void it_may_be_stopped_or_freed_in_any_handler(void **state)
                                          : where == 5 ? "silent"
                                                       : "vanish"),
                              0);
-            const int64_t until = clock_ms() + WAIT_MS;
-            while (inner.client != NULL && inner.stopped == 0 && clock_ms() < until)
+            const int64_t until = kit_clock_ms() + WAIT_MS;
+            while (inner.client != NULL && inner.stopped == 0 && kit_clock_ms() < until)
                 assert_int_equal(ln_loop_turn(r->loop, 10), 0);
-            assert_true(clock_ms() < until);
+            assert_true(kit_clock_ms() < until);
             ln_broker_client_free(inner.client);
             assert_int_equal(inner.replies, 1);
         }
@@ -407,7 +393,7 @@ static void it_can_be_freed_in_every_state(void **state)
 static void a_foreign_loop_drives_it(void **state)
 {
     rig *const r = *state;
-    const int64_t began = clock_ms();
+    const int64_t began = kit_clock_ms();
 
     start(r, watched(r));
     assert_int_equal(ask(r, "echo"), 0);
@@ -419,7 +405,7 @@ static void a_foreign_loop_drives_it(void **state)
         assert_true(ln_loop_timeout_ms(r->loop) == 0 || p.revents != 0);
         assert_int_equal(ln_loop_turn(r->loop, 0), 0);
     }
-    assert_true(clock_ms() - began <
+    assert_true(kit_clock_ms() - began <
                 WAIT_MS / 2); /* poll() may find at its end what did not wake it */
     assert_int_equal(r->replies, 1);
     assert_string_equal(r->text, "{\"a\":[1,2]}");
@@ -721,8 +707,8 @@ static int one_life(const ln_allocator *alloc, void *user)
     if (rc == 0) {
         rc = ask(&inner, "echo");
         replies = rc == 0;
-        const int64_t until = clock_ms() + WAIT_MS;
-        while (inner.replies < replies && clock_ms() < until)
+        const int64_t until = kit_clock_ms() + WAIT_MS;
+        while (inner.replies < replies && kit_clock_ms() < until)
             (void)ln_loop_turn(inner.loop, 10);
         assert_int_equal(inner.replies, replies);
         if (rc == 0 && inner.error != 0)
@@ -741,7 +727,7 @@ static void running_out_of_memory_leaves_nothing(void **state)
 static int threaded_life(const ln_allocator *alloc, void *user)
 {
     rig *const r = user;
-    const ln_loop_options loop = {.log = quiet, .allocator = alloc};
+    const ln_loop_options loop = {.log = kit_quiet, .allocator = alloc};
     const ln_broker_client_options one = {
         .is_one_shot = true, .loop = &loop, .request_ms = SHORT_MS, .ws.close_wait_ms = SHORT_MS};
     const ln_broker_client_order order = {.topic = LN_SPAN("echo")};

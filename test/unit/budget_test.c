@@ -12,6 +12,7 @@
 
 #include "queue_kit.h"
 #include "raw_client.h"
+#include "server_kit.h"
 
 enum { MIB = 1 << 20, BUDGET = 40 * MIB, SMALL = 8 * MIB, LARGE = 32 * MIB };
 
@@ -34,7 +35,7 @@ static void say_goodbye(ln_conn *c, void *arg)
 
 static void assert_shed(queue_peer *peer)
 {
-    queue_wait_for(&peer->closed, 1);
+    kit_wait_for(&peer->closed, 1);
     assert_int_equal(atomic_load(&peer->close_code), 1013);
     assert_int_equal(atomic_load(&peer->close_error), LN_ERR_WOULD_EXCEED);
 }
@@ -52,7 +53,7 @@ static void assert_unharmed(queue_peer *peer, size_t size)
 static void wait_until_queued_is_below(const queue_place *p, uint64_t bytes)
 {
     for (int i = 0; i < 5000 && queue_stats(p).queued_bytes > bytes; i++)
-        queue_rest_ms(1);
+        kit_rest_ms(1);
     assert_true(queue_stats(p).queued_bytes <= bytes);
 }
 
@@ -66,7 +67,7 @@ static void the_worst_is_shed_and_the_others_are_not(void **state)
         peers[i] = queue_enter(p);
     for (int i = 0; i < 3; i++)
         queue_stall(peers[i], SMALL);
-    queue_rest_ms(50);
+    kit_rest_ms(50);
     assert_int_equal(queue_stats(p).shed_slow_total, 0);
     queue_stall(peers[3], LARGE);
     assert_shed(peers[3]);
@@ -97,7 +98,7 @@ static void the_worst_of_all_workers_is_shed(void **state)
             queue_leave(peer);
     }
     queue_stall(there, LARGE);
-    queue_rest_ms(50);
+    kit_rest_ms(50);
     assert_int_equal(queue_stats(p).shed_slow_total, 0);
     for (int i = 0; i < 3; i++)
         queue_stall(here[i], SMALL);
@@ -117,7 +118,7 @@ static void without_a_budget_nobody_is_shed(void **state)
     queue_peer *const peer = queue_enter(p);
 
     queue_stall(peer, LARGE);
-    queue_rest_ms(50);
+    kit_rest_ms(50);
     assert_int_equal(queue_stats(p).shed_slow_total, 0);
     assert_unharmed(peer, LARGE);
     queue_end(p);
@@ -203,7 +204,7 @@ static void only_as_many_are_shed_as_it_takes(void **state)
     }
     queue_on_loop(peers[0], publish_large, NULL); /* 8 MB for each */
     wait_until_queued_is_below(p, BUDGET);
-    queue_rest_ms(50);
+    kit_rest_ms(50);
     for (int i = 0; i < 12; i++) {
         closed += atomic_load(&peers[i]->closed);
         raw_close(peers[i]->fd);
@@ -242,7 +243,7 @@ static void one_that_is_closing_already_is_reset(void **state)
     queue_stall(peer, LARGE);
     queue_on_loop(peer, say_goodbye, NULL);
     queue_stall(other, LARGE / 2);
-    queue_wait_for(&peer->closed, 1);
+    kit_wait_for(&peer->closed, 1);
     wait_until_queued_is_below(p, LARGE / 2);
     assert_int_equal(queue_stats(p).shed_slow_total, 0); /* its close was on the way */
     queue_on_loop(other, send_more, NULL);

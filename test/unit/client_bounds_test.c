@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server_kit.h"
+
 enum { FAILURES_MAX = 64, TURNS_MAX = 5000, HEAD_MAX = 1 << 20 };
 
 typedef struct attempts {
@@ -39,17 +41,10 @@ static void on_failure(ln_client *client, int err, unsigned status, const char *
     a->is_over = retry_ms < 0;
 }
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 static ln_loop *make_loop(void)
 {
     ln_loop *loop = NULL;
-    assert_int_equal(ln_loop_new(&(ln_loop_options){.log = quiet}, &loop), 0);
+    assert_int_equal(ln_loop_new(&(ln_loop_options){.log = kit_quiet}, &loop), 0);
     return loop;
 }
 

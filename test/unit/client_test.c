@@ -23,6 +23,7 @@
 
 #include "failing_alloc.h"
 #include "proto/upgrade.h"
+#include "server_kit.h"
 
 enum { WAIT_MS = 10000, TEXT_MAX = 8192 };
 
@@ -48,13 +49,6 @@ typedef struct rig {
     enum ln_closed_by by;
     enum act on_open, on_message, on_close, on_failure;
 } rig;
-
-static int64_t clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- handlers ---- */
 
@@ -131,13 +125,6 @@ static void on_failure(ln_client *client, int err, unsigned status, const char *
 
 /* ---- the rig ---- */
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 static int listen_at(int port)
 {
     struct sockaddr_in at = {.sin_family = AF_INET,
@@ -162,7 +149,7 @@ static int port_of(int fd)
 static int set_up(void **state)
 {
     rig *const r = calloc(1, sizeof *r);
-    assert_int_equal(ln_loop_new(&(ln_loop_options){.log = quiet}, &r->loop), 0);
+    assert_int_equal(ln_loop_new(&(ln_loop_options){.log = kit_quiet}, &r->loop), 0);
     r->listener = listen_at(0);
     r->peer = -1;
     snprintf(r->url, sizeof r->url, "ws://127.0.0.1:%d/path?q=1", port_of(r->listener));
@@ -209,8 +196,8 @@ static void start(rig *r, const char *url, ln_client_options o)
 
 static void turn_until(rig *r, const int *value, int at_least)
 {
-    const int64_t until = clock_ms() + WAIT_MS;
-    while (*value < at_least && clock_ms() < until)
+    const int64_t until = kit_clock_ms() + WAIT_MS;
+    while (*value < at_least && kit_clock_ms() < until)
         assert_int_equal(ln_loop_turn(r->loop, 10), 0);
     assert_true(*value >= at_least);
 }
@@ -220,8 +207,8 @@ static void turn_until(rig *r, const int *value, int at_least)
 static void turn_until_readable(rig *r, int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    const int64_t until = clock_ms() + WAIT_MS;
-    while (poll(&p, 1, 0) == 0 && clock_ms() < until)
+    const int64_t until = kit_clock_ms() + WAIT_MS;
+    while (poll(&p, 1, 0) == 0 && kit_clock_ms() < until)
         assert_int_equal(ln_loop_turn(r->loop, 1), 0);
     assert_int_equal(poll(&p, 1, 0), 1);
 }
@@ -450,7 +437,8 @@ static ln_server *serve(int *port)
 {
     char address[32];
     const ln_ws_handlers echoes = {.on_message = echo}, refusals = {.on_request = refuse};
-    ln_server *const server = ln_server_new(&(ln_server_options){.log = quiet, .drain_ms = 1000});
+    ln_server *const server =
+        ln_server_new(&(ln_server_options){.log = kit_quiet, .drain_ms = 1000});
 
     snprintf(address, sizeof address, "127.0.0.1:%d", *port);
     assert_non_null(server);
@@ -466,9 +454,7 @@ static ln_server *serve(int *port)
 
 static void end_server(ln_server *server)
 {
-    ln_server_stop(server);
-    ln_server_stop(server);
-    assert_int_equal(ln_server_join(server), 0);
+    assert_int_equal(kit_halt(server), 0);
     ln_server_free(server);
 }
 
@@ -659,13 +645,13 @@ static void a_peer_that_ends_the_handshake_fails_it(void **state)
 static void a_silent_peer_is_given_up_in_time(void **state)
 {
     rig *const r = *state;
-    const int64_t begin = clock_ms();
+    const int64_t begin = kit_clock_ms();
     start(r, r->url, (ln_client_options){.ws = {.handshake_ms = 80}});
     peer_take(r);
     peer_say(r, "HTTP/1.1 101 Sw", 15);
     turn_until(r, &r->failed, 1);
     assert_int_equal(r->err, LN_ERR_TIMEOUT);
-    assert_true(clock_ms() - begin >= 75);
+    assert_true(kit_clock_ms() - begin >= 75);
     assert_int_equal(r->status, 0);
 }
 
@@ -885,8 +871,8 @@ static int one_life(const ln_allocator *alloc, void *user)
     ln_loop *loop = NULL;
     ln_client *client = NULL;
     /* Not io_uring: the system is late in giving back the locked memory of so many rings. */
-    int rc =
-        ln_loop_new(&(ln_loop_options){.io = LN_IO_EPOLL, .allocator = alloc, .log = quiet}, &loop);
+    int rc = ln_loop_new(
+        &(ln_loop_options){.io = LN_IO_EPOLL, .allocator = alloc, .log = kit_quiet}, &loop);
 
     if (rc == 0)
         rc = ln_client_new(loop, user, NULL, &o, &client);

@@ -18,6 +18,7 @@
 
 #include "dialect/commandinner.h"
 #include "raw_client.h"
+#include "server_kit.h"
 
 enum { ECHO = 1, SLOW = 80 };
 
@@ -32,26 +33,13 @@ typedef struct world {
     ln_rpc_ticket kept;
 } world;
 
-static void rest_ms(long ms)
-{
-    const struct timespec time = {.tv_nsec = ms * 1000000};
-    nanosleep(&time, NULL);
-}
-
-static void wait_for(const atomic_int *value, int at_least)
-{
-    for (int i = 0; i < 5000 && atomic_load(value) < at_least; i++)
-        rest_ms(1);
-    assert_true(atomic_load(value) >= at_least);
-}
-
 /* ---- handlers ---- */
 
 static void block(world *w)
 {
     atomic_fetch_add(&w->begun, 1);
     for (int i = 0; i < 60000 && atomic_load(&w->is_free) == 0; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     atomic_fetch_add(&w->ended, 1);
 }
 
@@ -125,17 +113,10 @@ static void on_disconnect(ln_conn *c, bool is_voluntary, const ln_close_info *in
 
 /* ---- worlds ---- */
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 static int set_up(void **state, unsigned workers)
 {
     world *const w = calloc(1, sizeof *w);
-    const ln_server_options options = {.workers = workers, .log = quiet};
+    const ln_server_options options = {.workers = workers, .log = kit_quiet};
     const ln_command_options game = {.on_disconnect = on_disconnect, .user = w};
     const ln_command_range slow = {.first = SLOW, .last = SLOW, .blocking = on_slow, .user = w};
 
@@ -147,9 +128,7 @@ static int set_up(void **state, unsigned workers)
     assert_int_equal(ln_command_method_blocking(w->game, "return", on_return, w), 0);
     assert_int_equal(ln_command_method_blocking(w->game, "answer", on_answer, w), 0);
     assert_int_equal(ln_command_method_blocking(w->game, "keep", on_keep, w), 0);
-    assert_int_equal(ln_server_listen(w->server, "127.0.0.1:0"), 0);
-    w->port = ln_server_port(w->server, 0);
-    assert_int_equal(ln_server_start(w->server), 0);
+    w->port = kit_serve(w->server);
     *state = w;
     return 0;
 }
@@ -168,10 +147,7 @@ static int tear_down(void **state)
 {
     world *const w = *state;
     atomic_store(&w->is_free, 1);
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
-    ln_server_free(w->server);
+    kit_end(w->server);
     free(w);
     return 0;
 }
@@ -180,9 +156,7 @@ static int tear_down(void **state)
 
 static int enter(const world *w)
 {
-    const int fd = raw_connect(w->port);
-    assert_non_null(strstr(raw_upgrade(fd, "/ws", ""), " 101 "));
-    return fd;
+    return raw_enter(w->port, "/ws", "");
 }
 
 static void say(int fd, uint32_t id, const void *payload, size_t n)
@@ -229,12 +203,12 @@ static void a_method_that_blocks_holds_up_nobody_else(void **state)
     call(a, "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"params\":[1],\"id\":1}");
     say(a, SLOW, "between", 7);
     call(a, "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"params\":[2],\"id\":\"two\"}");
-    wait_for(&w->begun, 1);
+    kit_wait_for(&w->begun, 1);
     expect_echo(a);
     call(b, "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"params\":{\"b\":1},\"id\":1}");
-    wait_for(&w->begun, 2);
+    kit_wait_for(&w->begun, 2);
     expect_echo(b);
-    rest_ms(20);
+    kit_rest_ms(20);
     assert_int_equal(atomic_load(&w->begun), 2); /* one at a time of each client */
     atomic_store(&w->is_free, 1);
     answer(a, "{\"jsonrpc\":\"2.0\",\"result\":[1],\"id\":1}");
@@ -265,7 +239,7 @@ static void what_it_returns_counts_as_ever(void **state)
     /* later, from here */
     call(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"keep\",\"id\":5}");
     for (int i = 0; i < 5000 && atomic_load(&w->kept_serial) == 0; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     expect_echo(fd);
     assert_int_equal(ln_rpc_result(&w->kept, LN_SPAN("\"late\"")), 0);
     answer(fd, "{\"jsonrpc\":\"2.0\",\"result\":\"late\",\"id\":5}");
@@ -296,7 +270,7 @@ static void a_batch_waits_for_those_that_block(void **state)
              "{\"jsonrpc\":\"2.0\",\"method\":\"none\",\"id\":2},"
              "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"params\":[3]},"
              "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"params\":[4],\"id\":4}]");
-    wait_for(&w->begun, 1);
+    kit_wait_for(&w->begun, 1);
     expect_echo(fd);
     atomic_store(&w->is_free, 1);
     answer(fd, "[{\"jsonrpc\":\"2.0\",\"result\":[1],\"id\":1},{\"jsonrpc\":\"2.0\",\"error\":"
@@ -306,20 +280,6 @@ static void a_batch_waits_for_those_that_block(void **state)
     raw_close(fd);
 }
 
-/* That many messages are read, and no more. */
-static void assert_read(const world *w, uint64_t count)
-{
-    ln_server_stats stats = {.messages_in_total = 0};
-
-    for (int i = 0; i < 5000 && stats.messages_in_total < count; i++) {
-        rest_ms(1);
-        ln_server_stats_get(w->server, &stats);
-    }
-    rest_ms(50);
-    ln_server_stats_get(w->server, &stats);
-    assert_int_equal(stats.messages_in_total, count);
-}
-
 static void who_calls_too_much_is_not_read(void **state)
 {
     world *const w = *state;
@@ -327,7 +287,7 @@ static void who_calls_too_much_is_not_read(void **state)
 
     for (int i = 0; i < LN_COMMAND_JOBS_MAX + 10; i++)
         call(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"params\":[1],\"id\":1}");
-    assert_read(w, LN_COMMAND_JOBS_MAX);
+    kit_assert_read(w->server, LN_COMMAND_JOBS_MAX);
     atomic_store(&w->is_free, 1);
     for (int i = 0; i < LN_COMMAND_JOBS_MAX + 10; i++)
         answer(fd, "{\"jsonrpc\":\"2.0\",\"result\":[1],\"id\":1}");
@@ -341,14 +301,14 @@ static void an_answer_to_who_has_left_finds_nobody(void **state)
 
     call(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"params\":[1],\"id\":1}");
     call(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"params\":[2],\"id\":2}");
-    wait_for(&w->begun, 1);
+    kit_wait_for(&w->begun, 1);
     raw_close(fd);
-    wait_for(&w->disconnects, 1);
+    kit_wait_for(&w->disconnects, 1);
     assert_true(atomic_load(&w->game->job_bytes) > 0); /* it still counts */
     atomic_store(&w->is_free, 1);
-    wait_for(&w->closed, 2);
+    kit_wait_for(&w->closed, 2);
     for (int i = 0; i < 5000 && atomic_load(&w->game->job_bytes) > 0; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     assert_int_equal(atomic_load(&w->game->job_bytes), 0);
     assert_int_equal(atomic_load(&w->disconnects), 1);
 }
@@ -375,7 +335,7 @@ static void what_all_have_with_the_pool_is_bounded(void **state)
         fds[i] = enter(w);
         say_much(fds[i], SLOW, bytes, LARGE);
     }
-    wait_for(&w->begun, FIT);
+    kit_wait_for(&w->begun, FIT);
     fds[FIT] = enter(w);
     say_much(fds[FIT], SLOW, bytes, LARGE);
     raw_frame f = raw_read_frame(fds[FIT]);
@@ -405,14 +365,14 @@ static void what_all_have_with_the_pool_is_bounded(void **state)
     assert_int_equal(stats.dropped_total, 1);
 
     say(fds[FIT], SLOW, "small", 5);
-    wait_for(&w->begun, FIT + 1);
+    kit_wait_for(&w->begun, FIT + 1);
     assert_int_equal(atomic_load(&w->game->job_bytes), (size_t)FIT * LARGE + 5);
     atomic_store(&w->is_free, 1);
     hear(fds[FIT], SLOW, "small");
     for (int i = 0; i <= FIT; i++)
         raw_close(fds[i]);
     for (int i = 0; i < 5000 && atomic_load(&w->game->job_bytes) > 0; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     assert_int_equal(atomic_load(&w->game->job_bytes), 0);
     free(text);
     free(bytes);
@@ -431,11 +391,11 @@ static void who_is_not_to_be_read_stays_so(void **state)
         strcat(text, one);
     text[strlen(text) - 1] = ']';
     call(fd, text);
-    wait_for(&w->begun, 1);
+    kit_wait_for(&w->begun, 1);
     atomic_store(&w->is_free, 1);
-    wait_for(&w->ended, LN_COMMAND_JOBS_MAX + 2);
+    kit_wait_for(&w->ended, LN_COMMAND_JOBS_MAX + 2);
     say(fd, ECHO, "x", 1);
-    assert_read(w, 1);
+    kit_assert_read(w->server, 1);
     raw_close(fd);
 }
 
@@ -445,7 +405,7 @@ static void methods_may_change_their_kind_at_any_time(void **state)
     const int fd = enter(w);
 
     call(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"params\":[1],\"id\":1}");
-    wait_for(&w->begun, 1);
+    kit_wait_for(&w->begun, 1);
     for (int i = 0; i < 20; i++) {
         assert_int_equal(ln_command_method(w->game, "wait", on_return, w), 0);
         assert_int_equal(ln_command_method_blocking(w->game, "wait", on_return, w), 0);
@@ -478,11 +438,9 @@ static void they_end_before_the_server(void **state)
         call(a, "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"params\":[1],\"id\":1}");
         call(b, "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"params\":[1],\"id\":1}");
     }
-    wait_for(&w->begun, 2);
+    kit_wait_for(&w->begun, 2);
     raw_close(a);
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
+    assert_int_equal(kit_halt(w->server), 0);
     atomic_store(&w->is_free, 1);
     ln_server_free(w->server);
     assert_int_equal(atomic_load(&w->begun), atomic_load(&w->ended));

@@ -21,6 +21,7 @@
 
 #include "dialect/commandinner.h"
 #include "raw_client.h"
+#include "server_kit.h"
 #include "test_certs.h"
 
 enum { ECHO = 1, FAREWELL = 2, WELCOME = 3, BYE = 4, SPREAD = 5, BRIDGED = 0x0200, BURST = 200 };
@@ -34,19 +35,6 @@ typedef struct world {
     atomic_int is_over;        /* for whoever floods */
     bool is_watched;           /* everybody is told who comes and goes */
 } world;
-
-static void rest_ms(long ms)
-{
-    const struct timespec time = {.tv_nsec = ms * 1000000};
-    nanosleep(&time, NULL);
-}
-
-static void wait_for(const atomic_int *value, int at_least)
-{
-    for (int i = 0; i < 5000 && atomic_load(value) < at_least; i++)
-        rest_ms(1);
-    assert_true(atomic_load(value) >= at_least);
-}
 
 /* ---- handlers ---- */
 
@@ -117,17 +105,10 @@ static void on_disconnect(ln_conn *c, bool is_voluntary, const ln_close_info *in
 
 /* ---- worlds ---- */
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 /* The same endpoints each time. */
 static void build(world *w, unsigned workers)
 {
-    const ln_server_options options = {.workers = workers, .log = quiet, .drain_ms = 2000};
+    const ln_server_options options = {.workers = workers, .log = kit_quiet, .drain_ms = 2000};
     const ln_command_bridge lobby = {.id = BRIDGED, .topic = "lobby", .kind = LN_TEXT};
     const ln_command_options game = {.rate = {.per_second = LN_OFF},
                                      .bridges = &lobby,
@@ -152,19 +133,14 @@ static void start_at(world *w, const char *address)
 
 static void end(world *w)
 {
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
-    ln_server_free(w->server);
+    kit_end(w->server);
 }
 
 /* ---- peers ---- */
 
 static int enter_at(const world *w, const char *path)
 {
-    const int fd = raw_connect(w->port);
-    assert_non_null(strstr(raw_upgrade(fd, path, ""), " 101 "));
-    return fd;
+    return raw_enter(w->port, path, "");
 }
 
 static void say(int fd, uint32_t id, const char *text)
@@ -293,7 +269,7 @@ static void handlers_may_change_while_it_starts_and_stops(void **state)
         for (uint32_t id = 100; id < 107; id++)
             assert_int_equal(ln_command_on(w.game, id, on_echo, &w), 0);
         assert_int_equal(pthread_create(&thread, NULL, change_handlers, &w), 0);
-        rest_ms(1);
+        kit_rest_ms(1);
         assert_int_equal(ln_server_start(w.server), 0);
         const int fd = enter_at(&w, "/ws");
         for (uint32_t id = 100; id < 107; id++) {
@@ -301,9 +277,7 @@ static void handlers_may_change_while_it_starts_and_stops(void **state)
             hear(fd, id, "x");
         }
         raw_close(fd);
-        ln_server_stop(w.server);
-        ln_server_stop(w.server);
-        ln_server_join(w.server);
+        assert_int_equal(kit_halt(w.server), 0);
         atomic_store(&w.is_over, 1);
         pthread_join(thread, NULL);
         ln_server_free(w.server);
@@ -332,7 +306,7 @@ static void *flood(void *arg)
     world *const w = arg;
     while (atomic_load(&w->is_over) == 0) {
         (void)ln_command_publish(w->game, LN_SPAN(""), SPREAD, LN_SPAN("x"), 0);
-        rest_ms(1);
+        kit_rest_ms(1);
     }
     return NULL;
 }
@@ -373,7 +347,7 @@ static void a_client_comes_and_goes_in_order(void **state)
             ;
         raw_close(fd);
         raw_close(other);
-        wait_for(&w.disconnects, 2 * i + 2);
+        kit_wait_for(&w.disconnects, 2 * i + 2);
     }
     atomic_store(&w.is_over, 1);
     pthread_join(thread, NULL);
@@ -382,9 +356,9 @@ static void a_client_comes_and_goes_in_order(void **state)
     const int fd = enter_at(&w, "/ws");
     for (int i = 0; i < 5; i++)
         say(fd, ECHO, "x");
-    wait_for(&w.handled, 5);
+    kit_wait_for(&w.handled, 5);
     raw_close(fd);
-    wait_for(&w.disconnects, 1);
+    kit_wait_for(&w.disconnects, 1);
     assert_int_equal(atomic_load(&w.handled), 5);
     assert_int_equal(atomic_load(&w.connects), 41);
     end(&w);
@@ -404,7 +378,7 @@ static void calls_to_a_client_end_before_it_is_gone(void **state)
         (void)hear_next(fd, LN_COMMAND_RPC);
     }
     raw_close(fd);
-    wait_for(&w.disconnects, 1);
+    kit_wait_for(&w.disconnects, 1);
     assert_int_equal(atomic_load(&w.asked), 5);
     assert_int_equal(atomic_load(&w.replies), 5);
     end(&w);
@@ -454,7 +428,7 @@ static void what_was_sent_before_a_close_arrives_and_then_the_code(void **state)
         assert_true(is_fin);
         raw_close(fd);
     }
-    wait_for(&w.disconnects, TIMES);
+    kit_wait_for(&w.disconnects, TIMES);
     end(&w);
 }
 
@@ -513,7 +487,7 @@ static void over_tls_as_well(void **state)
     SSL_CTX *const ctx = SSL_CTX_new(TLS_client_method());
     for (int i = 0; i < TIMES; i++)
         one_farewell_over_tls(&w, ctx, wanted, size);
-    wait_for(&w.disconnects, TIMES);
+    kit_wait_for(&w.disconnects, TIMES);
     end(&w);
     SSL_CTX_free(ctx);
     test_cert_fini(&cert);
@@ -556,7 +530,7 @@ static void one_that_never_reads_slows_nobody_down(void **state)
     /* a delivery more for each, until it is closed; the tenth of a second is for a coarse clock */
     if (with > 3 * without + 0.1)
         fail_msg("%.3f s without it, %.3f s with it", without, with);
-    wait_for(&w.disconnects, 1);
+    kit_wait_for(&w.disconnects, 1);
     assert_int_equal(atomic_load(&w.code), 1008);
     (void)spread_pieces(&w, reader);
     assert_int_equal(atomic_load(&w.disconnects), 1);
@@ -616,7 +590,7 @@ static void three_dialects_meet_on_one_topic(void **state)
     for (int i = 0; i < PEERS; i++)
         fds[i] = enter_at(&w, paths[i % KINDS]);
     for (int i = 0; i < 5000 && ln_topic_count(w.server, LN_SPAN("lobby")) < PEERS; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     for (int number = 0; number < WORDS; number++) {
         for (int i = 0; i < PEERS; i++) {
             snprintf(word, sizeof word, "%d %d", i, number);

@@ -17,12 +17,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/text.h"
 #include "dialect/commandinner.h"
 #include "failing_alloc.h"
 #include "raw_client.h"
+#include "server_kit.h"
 
 enum { BURST = 200, ECHO = 1, FAREWELL = 2, WELCOME = 3, WHO = 4, JOIN = 5, SAY = 6, SPREAD = 7 };
 
@@ -35,19 +35,6 @@ typedef struct world {
     atomic_int begun, is_free; /* of handlers that block */
     _Atomic ln_conn_id last;
 } world;
-
-static void rest_ms(long ms)
-{
-    const struct timespec time = {.tv_nsec = ms * 1000000};
-    nanosleep(&time, NULL);
-}
-
-static void wait_for(const atomic_int *value, int at_least)
-{
-    for (int i = 0; i < 5000 && atomic_load(value) < at_least; i++)
-        rest_ms(1);
-    assert_true(atomic_load(value) >= at_least);
-}
 
 /* ---- handlers ---- */
 
@@ -116,7 +103,7 @@ static void on_slow(ln_command *game, ln_conn_id conn, uint32_t id, ln_span payl
     world *const w = user;
     atomic_fetch_add(&w->begun, 1);
     for (int i = 0; i < 5000 && atomic_load(&w->is_free) == 0; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     (void)ln_command_send(game, conn, id, payload);
 }
 
@@ -153,13 +140,6 @@ static void on_request(ln_request *request, void *user)
 
 /* ---- worlds ---- */
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 static const ln_command_bridge bridges[] = {
     {.id = 0x0200, .topic = "lobby", .kind = LN_TEXT},
     {.id = 0x0201, .topic = "stream", .kind = LN_BINARY},
@@ -168,7 +148,7 @@ static const ln_command_bridge bridges[] = {
 static int set_up(void **state, unsigned workers)
 {
     world *const w = calloc(1, sizeof *w);
-    const ln_server_options options = {.workers = workers, .log = quiet, .drain_ms = 2000};
+    const ln_server_options options = {.workers = workers, .log = kit_quiet, .drain_ms = 2000};
     const ln_command_options game = {.on_request = on_request,
                                      .on_connect = on_connect,
                                      .on_disconnect = on_disconnect,
@@ -215,10 +195,7 @@ static int set_up_three(void **state)
 static int tear_down(void **state)
 {
     world *const w = *state;
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
-    ln_server_free(w->server);
+    kit_end(w->server);
     free(w);
     return 0;
 }
@@ -227,9 +204,7 @@ static int tear_down(void **state)
 
 static int enter_at(const world *w, const char *target)
 {
-    const int fd = raw_connect(w->port);
-    assert_non_null(strstr(raw_upgrade(fd, target, ""), " 101 "));
-    return fd;
+    return raw_enter(w->port, target, "");
 }
 
 static void hear(int fd, uint32_t id, const void *payload, size_t n)
@@ -332,7 +307,7 @@ static void what_is_too_short_is_closed_with_1002(void **state)
         expect_close(fd, 1002, "Invalid message format");
         raw_close(fd);
     }
-    wait_for(&w->disconnects, 4);
+    kit_wait_for(&w->disconnects, 4);
     assert_int_equal(atomic_load(&w->voluntary), 0);
     assert_int_equal(stats_of(w->game).malformed_total, 4);
 }
@@ -347,7 +322,7 @@ static void a_payload_has_a_largest_size_both_ways(void **state)
 
     assert_int_equal(ln_command_on(w->game, 100, on_other, &w->others), 0);
     say_as(fd, 0x82, 100, bytes, MOST);
-    wait_for(&w->others, 1);
+    kit_wait_for(&w->others, 1);
     assert_int_equal(ln_command_send(w->game, atomic_load(&w->last), 1, (ln_span){bytes, MOST + 1}),
                      LN_ERR_LIMIT);
     assert_int_equal(ln_command_publish(w->game, LN_SPAN(""), 1, (ln_span){bytes, MOST + 1}, 0),
@@ -511,7 +486,7 @@ static void handlers_can_be_replaced_while_it_runs(void **state)
         assert_int_equal(atomic_load(&w->others), 6);
         range.handler = NULL;
         assert_int_equal(ln_command_on_range(w->game, &range), 0);
-        rest_ms(45); /* within the default rate */
+        kit_rest_ms(45); /* within the default rate */
     }
     for (int i = 0; i < 6; i++)
         raw_close(fds[i]);
@@ -560,7 +535,7 @@ static void who_ends_it_is_told(void **state)
             raw_send_frame(fd, 0x88, ways[i].frame, ways[i].size);
         else
             raw_close(fd);
-        wait_for(&w->disconnects, (int)i + 1);
+        kit_wait_for(&w->disconnects, (int)i + 1);
         assert_int_equal(atomic_load(&w->voluntary), ways[i].voluntary);
         assert_int_equal(atomic_load(&w->code), ways[i].code);
         if (ways[i].frame != NULL)
@@ -568,7 +543,7 @@ static void who_ends_it_is_told(void **state)
     }
     int fd = enter(w);
     raw_send_frame(fd, 0x83, "", 0); /* a violation */
-    wait_for(&w->disconnects, 5);
+    kit_wait_for(&w->disconnects, 5);
     assert_int_equal(atomic_load(&w->voluntary), 0);
     assert_int_equal(atomic_load(&w->error), LN_ERR_PROTOCOL);
     raw_close(fd);
@@ -578,7 +553,7 @@ static void who_ends_it_is_told(void **state)
         assert_int_equal(raw_read_frame(fd).first, 0x82);
     expect_close(fd, 4001, "bye");
     raw_send_frame(fd, 0x88, "\x0f\xa1", 2);
-    wait_for(&w->disconnects, 6);
+    kit_wait_for(&w->disconnects, 6);
     assert_int_equal(atomic_load(&w->voluntary), 0);
     assert_int_equal(atomic_load(&w->connects), 6);
     raw_close(fd);
@@ -598,7 +573,7 @@ static void a_close_flushes_what_was_sent_before(void **state)
         expect_close(fd, 4001, "bye");
         raw_close(fd);
     }
-    wait_for(&w->disconnects, 50);
+    kit_wait_for(&w->disconnects, 50);
 }
 
 static void a_client_can_be_refused_before_it_is_one(void **state)
@@ -783,7 +758,7 @@ static void from_elsewhere(world *w, const char *topic, const char *event, const
 {
     foreign f = {.w = w, .topic = topic, .event = event, .text = text};
     assert_int_equal(ln_server_post(w->server, 0, publish_foreign, &f), 0);
-    wait_for(&f.is_out, 1);
+    kit_wait_for(&f.is_out, 1);
 }
 
 static void other_dialects_do_not_choose_the_command(void **state)
@@ -844,8 +819,8 @@ static void who_does_not_read_holds_up_nobody(void **state)
     assert_int_equal(atomic_load(&w->code), 1008);
     raw_close(deaf);
     raw_close(reader);
-    wait_for(&w->disconnects, 2);
-    rest_ms(20);
+    kit_wait_for(&w->disconnects, 2);
+    kit_rest_ms(20);
     assert_int_equal(atomic_load(&w->disconnects), 2);
     free(piece);
 }
@@ -858,7 +833,7 @@ static void on_nap(ln_conn *c, uint32_t id, ln_span payload, void *user)
     (void)id;
     (void)payload;
     for (int i = 0; i < 5000 && atomic_load(is_over) == 0; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
 }
 
 static void what_other_threads_publish_is_bounded(void **state)
@@ -870,16 +845,16 @@ static void what_other_threads_publish_is_bounded(void **state)
 
     atomic_init(&is_over, 0);
     assert_int_equal(ln_command_on(w->game, 70, on_nap, &is_over), 0);
-    rest_ms(20);
+    kit_rest_ms(20);
     say(fd, 70, "");
-    rest_ms(50);
+    kit_rest_ms(50);
     for (; posted <= LN_COMMAND_POSTED_MAX && rc == 0; posted += rc == 0)
         rc = ln_command_publish(w->game, LN_SPAN("nobody"), 1, LN_SPAN(""), 0);
     assert_int_equal(rc, LN_ERR_WOULD_EXCEED);
     assert_int_equal(posted, LN_COMMAND_POSTED_MAX);
     atomic_store(&is_over, 1);
     expect_silence(fd);
-    rest_ms(20);
+    kit_rest_ms(20);
     assert_int_equal(ln_command_publish(w->game, LN_SPAN("nobody"), 1, LN_SPAN(""), 0), 0);
     raw_close(fd);
 }
@@ -932,12 +907,12 @@ static void a_handler_that_blocks_holds_up_nobody_else(void **state)
     set_slow(w);
     for (uint32_t i = 0; i < 5; i++)
         say(a, 80 + i, "in order");
-    wait_for(&w->begun, 1);
+    kit_wait_for(&w->begun, 1);
     expect_silence(a); /* what does not block is not held up by it */
     say(b, 85, "beside");
-    wait_for(&w->begun, 2);
+    kit_wait_for(&w->begun, 2);
     expect_silence(b);
-    rest_ms(20);
+    kit_rest_ms(20);
     assert_int_equal(atomic_load(&w->begun), 2); /* one at a time of each client */
     atomic_store(&w->is_free, 1);
     for (uint32_t i = 0; i < 5; i++)
@@ -945,20 +920,6 @@ static void a_handler_that_blocks_holds_up_nobody_else(void **state)
     hear_text(b, 85, "beside");
     raw_close(a);
     raw_close(b);
-}
-
-/* That many messages are read, and no more. */
-static void assert_read(const world *w, uint64_t count)
-{
-    ln_server_stats stats = {.messages_in_total = 0};
-
-    for (int i = 0; i < 5000 && stats.messages_in_total < count; i++) {
-        rest_ms(1);
-        ln_server_stats_get(w->server, &stats);
-    }
-    rest_ms(50);
-    ln_server_stats_get(w->server, &stats);
-    assert_int_equal(stats.messages_in_total, count);
 }
 
 static void who_gives_too_much_to_do_is_not_read(void **state)
@@ -970,7 +931,7 @@ static void who_gives_too_much_to_do_is_not_read(void **state)
     for (int i = 0; i < LN_COMMAND_JOBS_MAX + 10; i++)
         say(fd, 80, "x");
     say(fd, ECHO, "behind them");
-    assert_read(w, LN_COMMAND_JOBS_MAX);
+    kit_assert_read(w->server, LN_COMMAND_JOBS_MAX);
     atomic_store(&w->is_free, 1);
     int echoes = 0, slow = 0;
     while (echoes + slow < LN_COMMAND_JOBS_MAX + 11) {
@@ -986,7 +947,7 @@ static void who_gives_too_much_to_do_is_not_read(void **state)
     atomic_store(&w->is_free, 0);
     say_as(fd, 0x82, 80, large, LN_COMMAND_JOBS_MAX_BYTES);
     say(fd, ECHO, "behind it");
-    assert_read(w, LN_COMMAND_JOBS_MAX + 12);
+    kit_assert_read(w->server, LN_COMMAND_JOBS_MAX + 12);
     atomic_store(&w->is_free, 1);
     raw_close(fd);
     free(large);
@@ -1006,11 +967,9 @@ static void blocked_handlers_end_before_the_server(void **state)
         say(a, 80, "x");
         say(b, 80, "x");
     }
-    wait_for(&w->begun, 2);
+    kit_wait_for(&w->begun, 2);
     raw_close(a);
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
+    assert_int_equal(kit_halt(w->server), 0);
     atomic_store(&w->is_free, 1);
     ln_server_free(w->server);
     assert_in_range(atomic_load(&w->begun), 2, 8);
@@ -1122,7 +1081,7 @@ static int build(ln_server *server, ln_command **game)
 
 static int one_life(const ln_allocator *alloc, void *user)
 {
-    const ln_server_options options = {.allocator = alloc, .log = quiet};
+    const ln_server_options options = {.allocator = alloc, .log = kit_quiet};
     ln_command *game;
     (void)user;
 
@@ -1134,9 +1093,7 @@ static int one_life(const ln_allocator *alloc, void *user)
         rc = ln_server_start(server);
     if (rc == 0) {
         visit(ln_server_port(server, 0));
-        ln_server_stop(server);
-        ln_server_stop(server);
-        ln_server_join(server);
+        (void)kit_halt(server);
     }
     ln_server_free(server);
     return rc;

@@ -17,6 +17,7 @@
 #include "failing_alloc.h"
 #include "queue_kit.h"
 #include "raw_client.h"
+#include "server_kit.h"
 
 enum { MESSAGES = 5, KEYS = 10000 };
 
@@ -151,7 +152,7 @@ static void messages_are_bounded_exactly(void **state)
 
     queue_read_filler(peer, QUEUE_FILLER);
     expect_numbers(peer, 1, 5);
-    queue_wait_for(&peer->drains, 1);
+    kit_wait_for(&peer->drains, 1);
     t = send_numbers(peer, 6, 7);
     assert_int_equal(t.rc, 0);
     assert_int_equal(t.before.messages, 0);
@@ -300,7 +301,7 @@ static void drop_oldest_full_keeps_what_came_last(void **state)
     assert_int_equal(atomic_load(&peer->drains), 0);
     queue_read_filler(peer, QUEUE_FILLER); /* it has begun and is never dropped */
     expect_numbers(peer, 97, 101);
-    queue_wait_for(&peer->drains, 1);
+    kit_wait_for(&peer->drains, 1);
     assert_int_equal(send_numbers(peer, 101, 102).rc, 0);
     expect_numbers(peer, 101, 102);
     assert_int_equal(atomic_load(&peer->drains), 1);
@@ -346,7 +347,7 @@ static void close_full_ends_with_1008(void **state)
     queue_stall(peer, QUEUE_FILLER);
     assert_int_equal(send_numbers(peer, 1, 5).rc, 1);
     assert_int_equal(send_numbers(peer, 5, 6).rc, LN_ERR_CLOSED);
-    queue_wait_for(&peer->closed, 1);
+    kit_wait_for(&peer->closed, 1);
     assert_int_equal(atomic_load(&peer->close_code), 1008);
     assert_int_equal(queue_stats(p).overflow_closes_total, 1);
     queue_read_filler(peer, QUEUE_FILLER); /* what was queued before goes first */
@@ -376,7 +377,7 @@ static void a_full_queue_is_passed_over_only_as_long_as_it_is_full(void **state)
         assert_int_equal(raw_read_frame(peer->fd).size, 1000);
         assert_int_equal(raw_read_frame(peer->fd).size, 2000);
         while (queue_stats(p).queued_bytes > 0)
-            queue_rest_ms(1);
+            kit_rest_ms(1);
         task t = {.from = 7, .to = 8, .is_published = true}; /* it moved: there is room again */
         queue_on_loop(peer, subscribe, "k0");
         queue_on_loop(peer, send_all, &t);
@@ -407,7 +408,7 @@ static void one_that_ends_while_it_is_passed_over_still_flushes(void **state)
     queue_on_loop(peer, publish_twice, &r);
     assert_int_equal(r.dropped, 1);
     raw_send(peer->fd, "\x81\x00", 2); /* a frame without a mask */
-    queue_wait_for(&peer->closed, 1);
+    kit_wait_for(&peer->closed, 1);
     assert_int_equal(atomic_load(&peer->close_code), 1002);
     queue_read_filler(peer, QUEUE_FILLER);
     expect_numbers(peer, 1, 5);
@@ -553,7 +554,7 @@ static void a_queue_may_be_changed_while_messages_wait(void **state)
     assert_int_equal(send_numbers(peer, 10, 11).rc, LN_ERR_WOULD_EXCEED);
     queue_read_filler(peer, QUEUE_FILLER);
     expect_numbers(peer, 1, 10);
-    queue_wait_for(&peer->drains, 1);
+    kit_wait_for(&peer->drains, 1);
     assert_int_equal(send_numbers(peer, 11, 12).rc, 0);
     expect_numbers(peer, 11, 12);
     queue_leave(peer);
@@ -619,7 +620,7 @@ static void control_frames_pass_a_full_queue(void **state)
     assert_in_range(pings, 4096 / 102, 4096 / 102 + 1); /* 102 bytes each */
     raw_send_frame(peer->fd, 0x89, "hello", 5);
     raw_send_frame(peer->fd, 0x89, "again", 5);
-    queue_rest_ms(100);
+    kit_rest_ms(100);
     queue_on_loop(peer, say_goodbye, NULL);
     queue_read_filler(peer, QUEUE_FILLER);
     for (int i = 0; i < pings; i++)
@@ -645,9 +646,9 @@ static void a_queue_has_an_age_while_nothing_moves(void **state)
     assert_int_equal(queue_stats(p).queue_age_ms, 0);
     assert_int_equal(queue_stats(p).queued_connections, 0);
     queue_stall(peer, QUEUE_FILLER);
-    queue_rest_ms(400);
+    kit_rest_ms(400);
     queue_stall(other, QUEUE_FILLER);
-    queue_rest_ms(200);
+    kit_rest_ms(200);
     const task t = send_numbers(peer, 1, 2), t2 = send_numbers(other, 1, 2);
     const ln_server_stats stats = queue_stats(p);
     assert_true(t.after.bytes > QUEUE_FILLER / 4);
@@ -658,7 +659,7 @@ static void a_queue_has_an_age_while_nothing_moves(void **state)
     queue_read_filler(peer, QUEUE_FILLER);
     expect_numbers(peer, 1, 2);
     for (int i = 0; i < 1000 && queue_stats(p).queued_connections > 1; i++)
-        queue_rest_ms(1);
+        kit_rest_ms(1);
     assert_int_equal(queue_stats(p).queued_connections, 1);
     queue_leave(peer);
     queue_leave(other);

@@ -533,6 +533,31 @@ static void tokens_are_found_in_lists_and_in_several_fields(void **state)
     assert_null(ln_head_find(&head, "D", NULL).data);
 }
 
+static void a_bearers_token_is_told_from_other_credentials(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *token; /* NULL: of another scheme */
+    } cases[] = {
+        {"Bearer a.b.c", "a.b.c"},
+        {"bEARER  x\t", "x"},
+        {"Bearer", ""},
+        {"Bearer ", ""},
+        {"Bearers x", NULL},
+        {"Bearer\tx", NULL},
+        {"Basic Bearer", NULL},
+        {"Beare", NULL},
+        {"", NULL},
+        {NULL, NULL},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const ln_span token = ln_head_bearer(ln_text(cases[i].value));
+        assert_int_equal(token.data != NULL, cases[i].token != NULL);
+        assert_true(ln_text_equal(token, ln_text(cases[i].token)));
+    }
+}
+
 static int life_in_pieces(const ln_allocator *alloc, void *user)
 {
     const char *text = user;
@@ -617,6 +642,7 @@ int main(void)
         cmocka_unit_test(a_fault_stays),
         cmocka_unit_test(fields_are_found_by_name_in_any_case),
         cmocka_unit_test(tokens_are_found_in_lists_and_in_several_fields),
+        cmocka_unit_test(a_bearers_token_is_told_from_other_credentials),
         cmocka_unit_test(out_of_memory_is_a_fault),
         cmocka_unit_test(time_grows_with_the_size),
     };

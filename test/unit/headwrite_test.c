@@ -144,6 +144,28 @@ static void write_with(ln_span method, ln_span target, ln_span name, ln_span val
     assert_true(ln_text_equal(head.fields[1].value, ln_text_trim(value)));
 }
 
+static void dates_are_english_and_of_one_length(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t unix_s;
+        const char *date;
+    } cases[] = {
+        {784111777, "Sun, 06 Nov 1994 08:49:37 GMT"}, /* RFC 9110 5.6.7 */
+        {0, "Thu, 01 Jan 1970 00:00:00 GMT"},
+        {951782400, "Tue, 29 Feb 2000 00:00:00 GMT"},
+        {-62167219200, "Sat, 01 Jan 0000 00:00:00 GMT"},
+        {253402300799, "Fri, 31 Dec 9999 23:59:59 GMT"},
+        {-62167219201, ""},
+        {253402300800, ""},
+        {INT64_MAX, ""},
+    };
+    char text[LN_HEAD_DATE_SIZE];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_true(ln_text_equal(ln_head_date(cases[i].unix_s, text), ln_text(cases[i].date)));
+}
+
 static void no_character_breaks_out_of_its_line(void **state)
 {
     (void)state;
@@ -229,6 +251,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_target_without_a_path_gets_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_status_is_written_or_refused, set_up, tear_down),
         cmocka_unit_test(reasons_are_those_of_the_registry),
+        cmocka_unit_test(dates_are_english_and_of_one_length),
         cmocka_unit_test_setup_teardown(no_character_breaks_out_of_its_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(empty_parts_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_line_fits_whole_or_not_at_all, set_up, tear_down),

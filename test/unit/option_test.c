@@ -283,12 +283,12 @@ static void a_list_is_full_at_its_limit(void **state)
     assert_non_null(strstr(why, "more than 64"));
 }
 
-static char *printed(void)
+static char *printed(const ln_option *options)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    ln_option_print(table, &defaults, out);
+    ln_option_print(options, &defaults, out);
     fclose(out);
     return text;
 }
@@ -296,7 +296,7 @@ static char *printed(void)
 static void help_shows_every_option_with_its_default(void **state)
 {
     (void)state;
-    char *text = printed();
+    char *text = printed(table);
     for (const ln_option *o = table; o->name != NULL || o->help != NULL; o++)
         assert_non_null(strstr(text, o->name != NULL ? o->name : o->help));
     assert_non_null(strstr(text, "  -H, --header K:V            a header (may be repeated)\n"));
@@ -308,10 +308,28 @@ static void help_shows_every_option_with_its_default(void **state)
     free(text);
 }
 
+static void a_long_value_is_shown_whole(void **state)
+{
+    (void)state;
+    static const ln_option options[] = {
+        {.name = "overflow",
+         .letter = 'o',
+         .type = LN_OPTION_CHOICE,
+         .offset = AT(io),
+         .value = "refuse|drop-newest|drop-oldest|close|keep-latest-of-all",
+         .help = "policy"},
+        {0}};
+    char *text = printed(options);
+    assert_non_null(strstr(text, "  -o, --overflow refuse|drop-newest|drop-oldest|close|"
+                                 "keep-latest-of-all\n" /* its help is below */
+                                 "                              policy (default drop-newest)\n"));
+    free(text);
+}
+
 static void no_line_of_help_is_wider_than_a_terminal(void **state)
 {
     (void)state;
-    char *text = printed();
+    char *text = printed(table);
     for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
         assert_true(strlen(line) <= 80);
     free(text);
@@ -333,6 +351,7 @@ int main(void)
         cmocka_unit_test(help_is_understood_everywhere),
         cmocka_unit_test(a_list_is_full_at_its_limit),
         cmocka_unit_test(help_shows_every_option_with_its_default),
+        cmocka_unit_test(a_long_value_is_shown_whole),
         cmocka_unit_test(no_line_of_help_is_wider_than_a_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

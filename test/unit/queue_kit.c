@@ -13,16 +13,9 @@
 #include <netinet/in.h>
 #include <semaphore.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "raw_client.h"
-
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
+#include "server_kit.h"
 
 /* ---- the server ---- */
 
@@ -65,21 +58,17 @@ queue_place *queue_begin(const ln_server_options *server, const ln_ws_options *w
     assert_non_null(p);
     if (server != NULL)
         options = *server;
-    options.log = quiet;
+    options.log = kit_quiet;
     p->server = ln_server_new(&options);
     assert_non_null(p->server);
     assert_int_equal(ln_server_ws(p->server, "/x", &handlers, ws), 0);
-    assert_int_equal(ln_server_listen(p->server, "127.0.0.1:0"), 0);
-    p->port = ln_server_port(p->server, 0);
-    assert_int_equal(ln_server_start(p->server), 0);
+    p->port = kit_serve(p->server);
     return p;
 }
 
 void queue_end(queue_place *p)
 {
-    ln_server_stop(p->server);
-    ln_server_stop(p->server);
-    assert_int_equal(ln_server_join(p->server), 0);
+    assert_int_equal(kit_halt(p->server), 0);
     assert_int_equal(queue_stats(p).queued_bytes, 0);
     assert_int_equal(queue_stats(p).queued_connections, 0);
     ln_server_free(p->server);
@@ -108,7 +97,7 @@ queue_peer *queue_enter(queue_place *p)
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
     assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
     assert_non_null(strstr(raw_upgrade(fd, "/x", ""), " 101 "));
-    queue_wait_for(&p->count, before + 1);
+    kit_wait_for(&p->count, before + 1);
     p->peers[before].fd = fd;
     return &p->peers[before];
 }
@@ -116,7 +105,7 @@ queue_peer *queue_enter(queue_place *p)
 void queue_leave(queue_peer *peer)
 {
     raw_close(peer->fd);
-    queue_wait_for(&peer->closed, 1);
+    kit_wait_for(&peer->closed, 1);
 }
 
 static void read_exactly(int fd, uint8_t *to, size_t n)
@@ -209,7 +198,7 @@ static void wait_until_still(queue_peer *peer)
 
     for (int still = 0; still < 3; still = now == before ? still + 1 : 0) {
         before = now;
-        queue_rest_ms(10);
+        kit_rest_ms(10);
         queue_on_loop(peer, get_bytes, &now);
     }
 }
@@ -218,17 +207,4 @@ void queue_stall(queue_peer *peer, size_t size)
 {
     queue_on_loop(peer, send_filler, &size);
     wait_until_still(peer);
-}
-
-void queue_wait_for(const atomic_int *value, int at_least)
-{
-    for (int i = 0; i < 5000 && atomic_load(value) < at_least; i++)
-        queue_rest_ms(1);
-    assert_true(atomic_load(value) >= at_least);
-}
-
-void queue_rest_ms(int ms)
-{
-    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-    nanosleep(&time, NULL);
 }

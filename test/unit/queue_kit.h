@@ -51,8 +51,4 @@ void queue_expect(queue_peer *peer, const char *text);
 
 ln_server_stats queue_stats(const queue_place *p);
 
-/* Waits until *value is at least that. */
-void queue_wait_for(const atomic_int *value, int at_least);
-void queue_rest_ms(int ms);
-
 #endif

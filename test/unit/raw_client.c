@@ -128,6 +128,14 @@ const char *raw_upgrade(int fd, const char *path, const char *lines)
     return raw_read_until(fd, "\r\n\r\n");
 }
 
+int raw_enter(int port, const char *path, const char *lines)
+{
+    const int fd = raw_connect(port);
+
+    assert_non_null(strstr(raw_upgrade(fd, path, lines), " 101 "));
+    return fd;
+}
+
 void raw_send_frame(int fd, uint8_t first, const void *payload, size_t n)
 {
     static const uint8_t mask[4] = {0xa1, 0xb2, 0xc3, 0xd4};

@@ -34,6 +34,9 @@ bool raw_ends_within(int fd, int ms);
  * raw_read_until(). */
 const char *raw_upgrade(int fd, const char *path, const char *lines);
 
+/* Connects and upgrades likewise, which has to succeed. */
+int raw_enter(int port, const char *path, const char *lines);
+
 /* Sends a masked frame. */
 void raw_send_frame(int fd, uint8_t first, const void *payload, size_t n);
 void raw_send_text(int fd, const char *text);

@@ -24,6 +24,7 @@
 #include <sys/time.h>
 
 #include "raw_client.h"
+#include "server_kit.h"
 
 enum {
     LONG = 300000,
@@ -243,13 +244,6 @@ static void live_once(int port, const char *path, unsigned now, unsigned first, 
     raw_close(fd);
 }
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 static void every_call_is_harmless_in_every_callback(void **state)
 {
     (void)state;
@@ -262,7 +256,7 @@ static void every_call_is_harmless_in_every_callback(void **state)
                                .on_drain = on_drain,
                                .on_close = on_close};
     ln_server *const server =
-        ln_server_new(&(ln_server_options){.workers = 1, .log = quiet, .drain_ms = 2000});
+        ln_server_new(&(ln_server_options){.workers = 1, .log = kit_quiet, .drain_ms = 2000});
     assert_int_equal(ln_server_ws(server, "/m", &handlers, &ws), 0);
     handlers.on_chunk = on_message;
     handlers.on_message = NULL;

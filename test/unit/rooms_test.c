@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "raw_client.h"
+#include "server_kit.h"
 
 enum { QUIET_MS = 4 * LN_ROOMS_PRESENCE_MS };
 
@@ -24,17 +25,10 @@ typedef struct world {
     int port;
 } world;
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 static int set_up(void **state, unsigned workers)
 {
     world *const w = calloc(1, sizeof *w);
-    const ln_server_options options = {.workers = workers, .log = quiet, .drain_ms = 2000};
+    const ln_server_options options = {.workers = workers, .log = kit_quiet, .drain_ms = 2000};
     const ln_rooms_options present = {.presence = true, .default_room = "lobby"};
     const ln_rooms_options bad = {.default_room = "a b"};
     const ln_rooms_options empty = {.default_room = ""};
@@ -47,9 +41,7 @@ static int set_up(void **state, unsigned workers)
     assert_int_equal(ln_rooms_mount(w->server, "rooms", NULL), LN_ERR_INVALID);
     assert_int_equal(ln_rooms_mount(w->server, "/bad", &bad), LN_ERR_INVALID);
     assert_int_equal(ln_rooms_mount(w->server, "/bad", &empty), LN_ERR_INVALID);
-    assert_int_equal(ln_server_listen(w->server, "127.0.0.1:0"), 0);
-    w->port = ln_server_port(w->server, 0);
-    assert_int_equal(ln_server_start(w->server), 0);
+    w->port = kit_serve(w->server);
     assert_int_equal(ln_rooms_mount(w->server, "/late", NULL), LN_ERR_STATE);
     *state = w;
     return 0;
@@ -68,10 +60,7 @@ static int set_up_three(void **state)
 static int tear_down(void **state)
 {
     world *const w = *state;
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
-    ln_server_free(w->server);
+    kit_end(w->server);
     free(w);
     return 0;
 }
@@ -80,9 +69,7 @@ static int tear_down(void **state)
 
 static int enter(const world *w, const char *target)
 {
-    const int fd = raw_connect(w->port);
-    assert_non_null(strstr(raw_upgrade(fd, target, ""), " 101 "));
-    return fd;
+    return raw_enter(w->port, target, "");
 }
 
 static void wait_for_count(const world *w, ln_span room, size_t count)

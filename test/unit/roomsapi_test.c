@@ -15,12 +15,12 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/limits.h"
 #include "base/text.h"
 #include "dialect/roomsinner.h"
 #include "raw_client.h"
+#include "server_kit.h"
 
 /* "secret" */
 static const char hash[] =
@@ -34,16 +34,9 @@ typedef struct world {
     ln_publish_result result;
 } world;
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 static ln_server *new_server(unsigned workers)
 {
-    const ln_server_options options = {.workers = workers, .log = quiet, .drain_ms = 5000};
+    const ln_server_options options = {.workers = workers, .log = kit_quiet, .drain_ms = 5000};
     ln_server *const server = ln_server_new(&options);
     assert_non_null(server);
     return server;
@@ -60,38 +53,27 @@ static world *open_world(unsigned workers, const ln_rooms_options *options)
     w->rooms = ln_rooms_find(w->server, "/rooms");
     assert_non_null(w->rooms);
     assert_null(ln_rooms_find(w->server, "/room"));
-    assert_int_equal(ln_server_listen(w->server, "127.0.0.1:0"), 0);
-    w->port = ln_server_port(w->server, 0);
-    assert_int_equal(ln_server_start(w->server), 0);
+    w->port = kit_serve(w->server);
     return w;
 }
 
 static void close_world(world *w)
 {
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
-    ln_server_free(w->server);
+    kit_end(w->server);
     free(w);
-}
-
-static void rest_ms(int ms)
-{
-    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    nanosleep(&t, NULL);
 }
 
 static void wait_for(const atomic_int *number, int wanted)
 {
     for (int i = 0; i < 5000 && atomic_load(number) != wanted; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     assert_int_equal(atomic_load(number), wanted);
 }
 
 static void wait_for_members(const world *w, ln_span room, size_t wanted)
 {
     for (int i = 0; i < 5000 && ln_rooms_count(w->rooms, room) != wanted; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     assert_int_equal(ln_rooms_count(w->rooms, room), wanted);
 }
 
@@ -100,7 +82,7 @@ static void wait_for_joins(const world *w, uint64_t wanted)
 {
     ln_rooms_stats stats = {.rooms = 0};
     for (int i = 0; i < 5000 && stats.joined_total != wanted; i++) {
-        rest_ms(1);
+        kit_rest_ms(1);
         ln_rooms_stats_get(w->rooms, &stats);
     }
     assert_int_equal(stats.joined_total, wanted);
@@ -108,9 +90,7 @@ static void wait_for_joins(const world *w, uint64_t wanted)
 
 static int enter(const world *w, const char *target)
 {
-    const int fd = raw_connect(w->port);
-    assert_non_null(strstr(raw_upgrade(fd, target, ""), " 101 "));
-    return fd;
+    return raw_enter(w->port, target, "");
 }
 
 static unsigned status_of(const world *w, const char *target)
@@ -240,10 +220,10 @@ static void a_room_may_have_a_queue_of_its_own(void **state)
         assert_int_equal(ln_rooms_publish(w->rooms, LN_SPAN(""), LN_TEXT,
                                           (ln_span){large, sizeof large}, NULL, NULL),
                          0);
-        rest_ms(20);
+        kit_rest_ms(20);
     }
     for (int i = 0; i < 5000 && stats.closed_total == 0; i++) {
-        rest_ms(1);
+        kit_rest_ms(1);
         ln_rooms_stats_get(w->rooms, &stats);
     }
     assert_true(stats.closed_total >= 1);
@@ -340,7 +320,7 @@ static void on_nap(ln_conn *c, ln_span room, const ln_message *m, void *user)
     (void)m;
     atomic_fetch_add(&w->naps, 1);
     for (int i = 0; i < 10000 && atomic_load(&w->is_over) == 0; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
 }
 
 static void what_other_threads_ask_for_is_bounded(void **state)
@@ -487,7 +467,7 @@ static void a_broadcast_that_never_ends_goes_with_the_server(void **state)
 {
     static const char secret[] = "an administrators' secret of 40 bytes...";
     const ln_server_options options = {.workers = 2,
-                                       .log = quiet,
+                                       .log = kit_quiet,
                                        .drain_ms = 100,
                                        .on_worker_start = on_worker_start,
                                        .on_worker_stop = on_worker_stop};
@@ -503,7 +483,7 @@ static void a_broadcast_that_never_ends_goes_with_the_server(void **state)
     assert_int_equal(ln_server_listen(server, "127.0.0.1:0"), 0);
     assert_int_equal(ln_server_start(server), 0);
     for (int i = 0; i < 5000 && atomic_load(&last_loop) == NULL; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     ln_loop_stop(atomic_load(&last_loop));
     wait_for(&stopped, 1);
     const int n = snprintf(text, sizeof text,
@@ -514,10 +494,10 @@ static void a_broadcast_that_never_ends_goes_with_the_server(void **state)
     while (count < 32 && atomic_load(&rooms->broadcasts) == 0) { /* some wait for the ended one */
         fds[count] = raw_connect(ln_server_port(server, 0));
         assert_int_equal(send(fds[count++], text, (size_t)n, MSG_NOSIGNAL), n);
-        rest_ms(10);
+        kit_rest_ms(10);
     }
     for (int i = 0; i < 5000 && atomic_load(&rooms->broadcasts) == 0; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     assert_true(atomic_load(&rooms->broadcasts) > 0);
     ln_server_free(server);
     while (count > 0)
@@ -638,10 +618,10 @@ static void who_is_forbidden_while_the_password_is_looked_at_was_never_in(void *
 
     const int first = ask(w, "/rooms?room=slow");
     for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 1; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     const int second = ask(w, "/rooms?room=r");
     for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 2; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     assert_int_equal(ln_rules_new(NULL, LN_SPAN("deny all r anyone"), &rules, &error), 0);
     assert_int_equal(
         ln_rooms_set_policy(
@@ -673,10 +653,10 @@ static void who_has_the_password_when_the_server_ends_is_refused(void **state)
 
     const int first = ask(w, "/rooms?room=slow");
     for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 1; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     const int second = ask(w, "/rooms?room=r");
     for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 2; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     ln_server_stop(w->server);
     assert_non_null(strstr(raw_read_until(first, "\r\n\r\n"), " 403 "));
     assert_non_null(strstr(raw_read_until(second, "\r\n\r\n"), " 503 "));
@@ -740,7 +720,7 @@ static void who_could_not_be_told_is_not_told_later_against_the_rules(void **sta
     obey(w, secret);
     const int other = enter(w, "/rooms?room=r");
     wait_for_joins(w, 2);
-    rest_ms(3 * LN_ROOMS_PRESENCE_MS);
+    kit_rest_ms(3 * LN_ROOMS_PRESENCE_MS);
     publish(w, LN_SPAN("r"), "end");
     do {
         f = raw_read_frame(deaf);
@@ -787,7 +767,7 @@ static void a_message_that_waits_is_forgotten_with_its_sender(void **state)
             raw_send_text(fds[i], "x");
     }
     for (int i = 0; i < 5000 && stats.paused_total < 20; i++) {
-        rest_ms(1);
+        kit_rest_ms(1);
         ln_rooms_stats_get(w->rooms, &stats);
     }
     assert_true(stats.paused_total >= 20);

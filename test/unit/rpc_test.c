@@ -18,13 +18,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "base/limits.h"
 #include "dialect/commandinner.h"
 #include "failing_alloc.h"
 #include "linear_time.h"
 #include "raw_client.h"
+#include "server_kit.h"
 
 enum { TICKETS = 64 };
 
@@ -41,19 +41,6 @@ typedef struct world {
     _Atomic ln_conn_id last; /* who connected last */
     atomic_int spent_us;
 } world;
-
-static void rest_ms(long ms)
-{
-    const struct timespec time = {.tv_nsec = ms * 1000000};
-    nanosleep(&time, NULL);
-}
-
-static void wait_for(const atomic_int *value, int at_least)
-{
-    for (int i = 0; i < 5000 && atomic_load(value) < at_least; i++)
-        rest_ms(1);
-    assert_true(atomic_load(value) >= at_least);
-}
 
 /* ---- methods ---- */
 
@@ -221,13 +208,6 @@ static void on_connect(ln_conn *c, const ln_request *request, void *user)
 
 /* ---- worlds ---- */
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 static const struct {
     const char *name;
     ln_rpc_handler *handler;
@@ -255,7 +235,7 @@ static const struct {
 static int set_up(void **state, unsigned workers, bool errors_apart)
 {
     world *const w = calloc(1, sizeof *w);
-    const ln_server_options options = {.workers = workers, .log = quiet, .drain_ms = 2000};
+    const ln_server_options options = {.workers = workers, .log = kit_quiet, .drain_ms = 2000};
     const ln_ws_options ws = {.queue_max_bytes = 64 << 20, .overflow = LN_OVERFLOW_CLOSE};
     const ln_command_options game = {.rate = {.per_second = LN_OFF},
                                      .errors_apart = errors_apart,
@@ -268,9 +248,7 @@ static int set_up(void **state, unsigned workers, bool errors_apart)
     assert_int_equal(ln_command_mount(w->server, "/ws", &game, &w->game), 0);
     for (size_t i = 0; i < LN_ARRAY_SIZE(methods); i++)
         assert_int_equal(ln_command_method(w->game, methods[i].name, methods[i].handler, w), 0);
-    assert_int_equal(ln_server_listen(w->server, "127.0.0.1:0"), 0);
-    w->port = ln_server_port(w->server, 0);
-    assert_int_equal(ln_server_start(w->server), 0);
+    w->port = kit_serve(w->server);
     *state = w;
     return 0;
 }
@@ -293,10 +271,7 @@ static int set_up_apart(void **state)
 static int tear_down(void **state)
 {
     world *const w = *state;
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
-    ln_server_free(w->server);
+    kit_end(w->server);
     free(w);
     return 0;
 }
@@ -305,9 +280,7 @@ static int tear_down(void **state)
 
 static int enter(const world *w)
 {
-    const int fd = raw_connect(w->port);
-    assert_non_null(strstr(raw_upgrade(fd, "/ws", ""), " 101 "));
-    return fd;
+    return raw_enter(w->port, "/ws", "");
 }
 
 static void say_bytes(int fd, const void *text, size_t n)
@@ -723,7 +696,7 @@ static void an_answer_may_come_later_from_any_thread(void **state)
         snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":\"l%d\"}", i);
         say(fd, text);
     }
-    wait_for(&w->kept, 4);
+    kit_wait_for(&w->kept, 4);
     expect_silence(fd); /* others are not held up */
     assert_int_equal(ln_rpc_result(&w->tickets[2], LN_SPAN("{\"n\":2}")), 0);
     hear(fd, OK("{\"n\":2}", "\"l2\""));
@@ -747,7 +720,7 @@ static void a_handler_may_answer_the_call_of_another_peer(void **state)
     const int first = enter(w), second = enter(w);
 
     say(first, "{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":\"a\"}");
-    wait_for(&w->kept, 1);
+    kit_wait_for(&w->kept, 1);
     expect(second, "{\"jsonrpc\":\"2.0\",\"method\":\"answer_first\",\"params\":[1],\"id\":\"b\"}",
            OK("\"mine\"", "\"b\""));
     hear(first, OK("[1]", "\"a\""));
@@ -763,7 +736,7 @@ static void a_batch_waits_for_its_last_answer(void **state)
     say(fd, "[{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":1},{\"jsonrpc\":\"2.0\",\"method\":"
             "\"echo\",\"id\":2},"
             "{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":3}]");
-    wait_for(&w->kept, 2);
+    kit_wait_for(&w->kept, 2);
     expect_silence(fd);
     assert_int_equal(ln_rpc_result(&w->tickets[1], LN_SPAN("3")), 0);
     expect_silence(fd);
@@ -779,13 +752,13 @@ static void calls_without_an_answer_are_bounded(void **state)
 
     for (int i = 0; i < LN_RPC_PENDING_MAX; i++)
         say(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":1}");
-    wait_for(&w->kept, LN_RPC_PENDING_MAX);
+    kit_wait_for(&w->kept, LN_RPC_PENDING_MAX);
     expect(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"count\",\"id\":2}",
            ERR("-32000", "Too many calls", "2"));
     assert_int_equal(atomic_load(&w->calls), 0);
     /* what is owed nothing is never too much */
     say(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"count\"}");
-    wait_for(&w->calls, 1);
+    kit_wait_for(&w->calls, 1);
     assert_int_equal(ln_rpc_result(&w->tickets[5], LN_SPAN("5")), 0);
     hear(fd, OK("5", "1"));
     expect(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"count\",\"id\":2}", OK("null", "2"));
@@ -801,10 +774,10 @@ static void an_answer_to_who_has_gone_is_an_error(void **state)
     say(fd, "[{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":1},{\"jsonrpc\":\"2.0\",\"method\":"
             "\"later\",\"id\":2}]");
     say(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":3}");
-    wait_for(&w->kept, 3);
+    kit_wait_for(&w->kept, 3);
     raw_close(fd);
     do {
-        rest_ms(1);
+        kit_rest_ms(1);
         ln_command_stats_get(w->game, &stats);
     } while (stats.clients > 0);
     for (int i = 0; i < 3; i++)
@@ -842,7 +815,7 @@ static void a_peer_answers_our_calls(void **state)
     say(fd, text); /* somebody else's */
     snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"result\":{\"r\":1},\"id\":%d}", id);
     say(fd, text);
-    wait_for(&w->replies, 1);
+    kit_wait_for(&w->replies, 1);
     assert_int_equal(atomic_load(&w->reply_error), 0);
     assert_string_equal(w->reply, "{\"r\":1}|0||");
     say(fd, text); /* once is enough */
@@ -859,7 +832,7 @@ static void a_peer_answers_our_calls(void **state)
              "\"2.0\"}]",
              id);
     say(fd, text);
-    wait_for(&w->replies, 2);
+    kit_wait_for(&w->replies, 2);
     assert_int_equal(atomic_load(&w->reply_error), LN_ERR_REFUSED);
     assert_string_equal(w->reply, "|-5|\"no\\n\"|[]");
 
@@ -871,7 +844,7 @@ static void a_peer_answers_our_calls(void **state)
                      1);
     snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"error\":\"bad\",\"id\":%d}", id);
     say(fd, text);
-    wait_for(&w->replies, 3);
+    kit_wait_for(&w->replies, 3);
     assert_int_equal(atomic_load(&w->reply_error), LN_ERR_PROTOCOL);
 
     assert_int_equal(
@@ -887,15 +860,15 @@ static void a_call_of_ours_ends_without_an_answer(void **state)
 
     expect_silence(fd);
     call(w, LN_SPAN(""), 30);
-    wait_for(&w->replies, 1);
+    kit_wait_for(&w->replies, 1);
     assert_int_equal(atomic_load(&w->reply_error), LN_ERR_TIMEOUT);
     call(w, LN_SPAN(""), 0);
-    rest_ms(50);
+    kit_rest_ms(50);
     assert_int_equal(atomic_load(&w->replies), 1);
     raw_close(fd);
-    wait_for(&w->replies, 2);
+    kit_wait_for(&w->replies, 2);
     assert_int_equal(atomic_load(&w->reply_error), LN_ERR_CLOSED);
-    rest_ms(20);
+    kit_rest_ms(20);
     assert_int_equal(
         ln_command_call(w->game, atomic_load(&w->last), "ask", LN_SPAN(""), 0, on_reply, w),
         LN_ERR_CLOSED);
@@ -919,10 +892,10 @@ static void calls_of_ours_are_bounded(void **state)
     expect_silence(fd);
     for (int i = 0; i < LN_RPC_REQUESTS_MAX + 1; i++)
         call(w, LN_SPAN(""), 0);
-    wait_for(&w->replies, 1);
+    kit_wait_for(&w->replies, 1);
     assert_int_equal(atomic_load(&w->reply_error), LN_ERR_LIMIT);
     raw_close(fd);
-    wait_for(&w->replies, LN_RPC_REQUESTS_MAX + 1);
+    kit_wait_for(&w->replies, LN_RPC_REQUESTS_MAX + 1);
 }
 
 static void calls_of_ours_end_with_the_server(void **state)
@@ -936,9 +909,7 @@ static void calls_of_ours_end_with_the_server(void **state)
     expect_silence(fd);
     for (int i = 0; i < 5; i++)
         call(w, LN_SPAN(""), 0);
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
+    assert_int_equal(kit_halt(w->server), 0);
     assert_int_equal(
         ln_command_call(w->game, atomic_load(&w->last), "ask", LN_SPAN(""), 0, on_reply, w),
         LN_ERR_CLOSED);
@@ -1017,7 +988,7 @@ static void of_many_answers_to_a_call_one_counts(void **state)
 
     for (int i = 0; i < 16; i++)
         say(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"id\":1}");
-    wait_for(&w->kept, 16);
+    kit_wait_for(&w->kept, 16);
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, answer_many, w), 0);
     for (int i = 0; i < 4; i++)

@@ -11,29 +11,29 @@
 
 #include <linnet/linnet.h>
 #include <pthread.h>
-#include <time.h>
 
 #include "failing_alloc.h"
 #include "queue_kit.h"
 #include "raw_client.h"
+#include "server_kit.h"
 
 enum { LONG_MS = 20000, SHORT_MS = 150, THREADS = 4 };
 
-static queue_place *begin(void)
+static int set_up(void **state)
 {
-    return queue_begin(NULL, &(ln_ws_options){.queue_max_bytes = QUEUE_PLENTY,
-                                              .queue_max_messages = 2,
-                                              .high_water_bytes = QUEUE_PLENTY,
-                                              .low_water_bytes = 1000,
-                                              .overflow = LN_OVERFLOW_DROP_OLDEST,
-                                              .close_wait_ms = 1000});
+    *state = queue_begin(NULL, &(ln_ws_options){.queue_max_bytes = QUEUE_PLENTY,
+                                                .queue_max_messages = 2,
+                                                .high_water_bytes = QUEUE_PLENTY,
+                                                .low_water_bytes = 1000,
+                                                .overflow = LN_OVERFLOW_DROP_OLDEST,
+                                                .close_wait_ms = 1000});
+    return 0;
 }
 
-static int64_t clock_ms(void)
+static int tear_down(void **state)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    queue_end(*state);
+    return 0;
 }
 
 /* A thread that sends one message. */
@@ -49,11 +49,11 @@ typedef struct sender {
 static void *send_text(void *arg)
 {
     sender *const s = arg;
-    const int64_t begin = clock_ms();
+    const int64_t begin = kit_clock_ms();
 
     s->rc = ln_send_wait(s->peer->place->server, s->peer->id, LN_TEXT,
                          (ln_span){s->text, strlen(s->text)}, s->timeout_ms);
-    s->passed_ms = clock_ms() - begin;
+    s->passed_ms = kit_clock_ms() - begin;
     memset(s->text, '!', sizeof s->text - 1); /* it is the caller's again */
     return NULL;
 }
@@ -86,22 +86,37 @@ static queue_peer *full_peer(queue_place *p)
     return peer;
 }
 
+/* The same, and `s` waits for room. */
+static queue_peer *blocked_peer(queue_place *p, sender *s)
+{
+    queue_peer *const peer = full_peer(p);
+
+    start(s, peer, "1", LONG_MS);
+    kit_rest_ms(SHORT_MS);
+    return peer;
+}
+
+/* It does not go on waiting for a connection that has ended. */
+static void assert_closed(sender *s)
+{
+    join(s);
+    assert_int_equal(s->rc, LN_ERR_CLOSED);
+    assert_true(s->passed_ms < LONG_MS / 4);
+}
+
 static void block_with_room_sends_at_once(void **state)
 {
-    (void)state;
-    queue_place *const p = begin();
+    queue_place *const p = *state;
     queue_peer *const peer = queue_enter(p);
 
     assert_int_equal(ln_send_wait(p->server, peer->id, LN_TEXT, LN_SPAN("hi"), LONG_MS), 0);
     queue_expect(peer, "hi");
     queue_leave(peer);
-    queue_end(p);
 }
 
 static void block_full_times_out_and_is_not_sent(void **state)
 {
-    (void)state;
-    queue_place *const p = begin();
+    queue_place *const p = *state;
     queue_peer *const peer = full_peer(p);
     sender s;
 
@@ -115,18 +130,14 @@ static void block_full_times_out_and_is_not_sent(void **state)
     assert_int_equal(ln_send_wait(p->server, peer->id, LN_TEXT, LN_SPAN("next"), LONG_MS), 0);
     queue_expect(peer, "next");
     queue_leave(peer);
-    queue_end(p);
 }
 
 static void block_full_goes_on_when_there_is_room(void **state)
 {
-    (void)state;
-    queue_place *const p = begin();
-    queue_peer *const peer = full_peer(p);
+    queue_place *const p = *state;
     sender s;
+    queue_peer *const peer = blocked_peer(p, &s);
 
-    start(&s, peer, "1", LONG_MS);
-    queue_rest_ms(SHORT_MS);
     queue_read_filler(peer, QUEUE_FILLER);
     queue_expect(peer, "0");
     queue_expect(peer, "1");
@@ -134,13 +145,11 @@ static void block_full_goes_on_when_there_is_room(void **state)
     assert_true(s.rc >= 0);
     assert_true(s.passed_ms >= SHORT_MS / 2 && s.passed_ms < LONG_MS / 2);
     queue_leave(peer);
-    queue_end(p);
 }
 
 static void block_several_threads_get_one_place_each(void **state)
 {
-    (void)state;
-    queue_place *const p = begin();
+    queue_place *const p = *state;
     queue_peer *const peer = full_peer(p);
     sender s[THREADS];
     bool seen[THREADS] = {false};
@@ -149,7 +158,7 @@ static void block_several_threads_get_one_place_each(void **state)
         const char text[] = {(char)('0' + i), '\0'};
         start(&s[i], peer, text, LONG_MS);
     }
-    queue_rest_ms(SHORT_MS);
+    kit_rest_ms(SHORT_MS);
     queue_read_filler(peer, QUEUE_FILLER);
     queue_expect(peer, "0");
     for (int i = 0; i < THREADS; i++) {
@@ -164,7 +173,6 @@ static void block_several_threads_get_one_place_each(void **state)
     }
     assert_int_equal(queue_stats(p).dropped_total, 0);
     queue_leave(peer);
-    queue_end(p);
 }
 
 static void say_goodbye(ln_conn *c, void *arg)
@@ -175,66 +183,46 @@ static void say_goodbye(ln_conn *c, void *arg)
 
 static void block_closed_meanwhile_by_us_ends_at_once(void **state)
 {
-    (void)state;
-    queue_place *const p = begin();
-    queue_peer *const peer = full_peer(p);
+    queue_place *const p = *state;
     sender s;
+    queue_peer *const peer = blocked_peer(p, &s);
 
-    start(&s, peer, "1", LONG_MS);
-    queue_rest_ms(SHORT_MS);
     queue_on_loop(peer, say_goodbye, NULL);
-    join(&s);
-    assert_int_equal(s.rc, LN_ERR_CLOSED);
-    assert_true(s.passed_ms < LONG_MS / 4);
+    assert_closed(&s);
     queue_leave(peer);
-    queue_end(p);
 }
 
 static void block_closed_meanwhile_by_the_peer_ends_at_once(void **state)
 {
-    (void)state;
-    queue_place *const p = begin();
-    queue_peer *const peer = full_peer(p);
+    queue_place *const p = *state;
     sender s;
+    queue_peer *const peer = blocked_peer(p, &s);
 
-    start(&s, peer, "1", LONG_MS);
-    queue_rest_ms(SHORT_MS);
     queue_leave(peer);
-    join(&s);
-    assert_int_equal(s.rc, LN_ERR_CLOSED);
-    assert_true(s.passed_ms < LONG_MS / 4);
-    queue_end(p);
+    assert_closed(&s);
 }
 
 static void block_ends_with_the_server(void **state)
 {
-    (void)state;
-    queue_place *const p = begin();
-    queue_peer *const peer = full_peer(p);
+    queue_place *const p = *state;
     sender s;
+    queue_peer *const peer = blocked_peer(p, &s);
 
-    start(&s, peer, "1", LONG_MS);
-    queue_rest_ms(SHORT_MS);
     ln_server_stop(p->server);
     ln_server_stop(p->server);
-    join(&s);
-    assert_int_equal(s.rc, LN_ERR_CLOSED);
-    assert_true(s.passed_ms < LONG_MS / 4);
+    assert_closed(&s);
     raw_close(peer->fd);
-    queue_end(p);
 }
 
 static void already_closed_is_closed(void **state)
 {
-    (void)state;
-    queue_place *const p = begin();
+    queue_place *const p = *state;
     queue_peer *const peer = queue_enter(p);
 
     queue_leave(peer);
     assert_int_equal(ln_send_wait(p->server, peer->id, LN_TEXT, LN_SPAN("x"), LONG_MS),
                      LN_ERR_CLOSED);
     assert_int_equal(ln_send_wait(p->server, 0, LN_TEXT, LN_SPAN("x"), LONG_MS), LN_ERR_CLOSED);
-    queue_end(p);
 }
 
 static void wait_on_a_loop(ln_conn *c, void *arg)
@@ -245,8 +233,7 @@ static void wait_on_a_loop(ln_conn *c, void *arg)
 
 static void wrong_kinds_times_and_threads_are_errors(void **state)
 {
-    (void)state;
-    queue_place *const p = begin();
+    queue_place *const p = *state;
     queue_peer *const peer = queue_enter(p);
     int rc = 0;
 
@@ -258,14 +245,12 @@ static void wrong_kinds_times_and_threads_are_errors(void **state)
     queue_on_loop(peer, wait_on_a_loop, &rc);
     assert_int_equal(rc, LN_ERR_STATE);
     queue_leave(peer);
-    queue_end(p);
 }
 
 /* Time-outs and room at the same moment: whatever is reported must be what the peer sees. */
 static void what_is_told_is_what_happened(void **state)
 {
-    (void)state;
-    queue_place *const p = begin();
+    queue_place *const p = *state;
     queue_peer *const peer = queue_enter(p);
     int sent = 0;
 
@@ -287,7 +272,6 @@ static void what_is_told_is_what_happened(void **state)
     }
     assert_int_equal(queue_stats(p).messages_out_total, 40 + sent);
     queue_leave(peer);
-    queue_end(p);
 }
 
 static void without_memory_it_is_an_error(void **state)
@@ -314,19 +298,21 @@ static void without_memory_it_is_an_error(void **state)
     failing_alloc_assert_empty(&fa);
 }
 
+#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(block_with_room_sends_at_once),
-        cmocka_unit_test(block_full_times_out_and_is_not_sent),
-        cmocka_unit_test(block_full_goes_on_when_there_is_room),
-        cmocka_unit_test(block_several_threads_get_one_place_each),
-        cmocka_unit_test(block_closed_meanwhile_by_us_ends_at_once),
-        cmocka_unit_test(block_closed_meanwhile_by_the_peer_ends_at_once),
-        cmocka_unit_test(block_ends_with_the_server),
-        cmocka_unit_test(already_closed_is_closed),
-        cmocka_unit_test(wrong_kinds_times_and_threads_are_errors),
-        cmocka_unit_test(what_is_told_is_what_happened),
+        CASE(block_with_room_sends_at_once),
+        CASE(block_full_times_out_and_is_not_sent),
+        CASE(block_full_goes_on_when_there_is_room),
+        CASE(block_several_threads_get_one_place_each),
+        CASE(block_closed_meanwhile_by_us_ends_at_once),
+        CASE(block_closed_meanwhile_by_the_peer_ends_at_once),
+        CASE(block_ends_with_the_server),
+        CASE(already_closed_is_closed),
+        CASE(wrong_kinds_times_and_threads_are_errors),
+        CASE(what_is_told_is_what_happened),
         cmocka_unit_test(without_memory_it_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,11 +19,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/limits.h"
 #include "dialect/mesh.h"
 #include "raw_client.h"
+#include "server_kit.h"
 
 enum { SOON_MS = 150, LATE_MS = 3000, PIECE = 10000, LETTER = 65536, POSTS_MAX = 64 };
 
@@ -40,33 +40,6 @@ typedef struct place {
     atomic_bool is_held; /* a handler waits until it is false */
     _Atomic ln_conn_id id;
 } place;
-
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
-static int64_t clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void rest_ms(int ms)
-{
-    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-    nanosleep(&time, NULL);
-}
-
-static void wait_for(const atomic_int *value, int at_least)
-{
-    for (int i = 0; i < 5000 && atomic_load(value) < at_least; i++)
-        rest_ms(1);
-    assert_true(atomic_load(value) >= at_least);
-}
 
 /* ---- handlers ---- */
 
@@ -153,7 +126,7 @@ static void on_message(ln_conn *c, const ln_message *m, void *user)
         break;
     case 'h':
         while (atomic_load(&p->is_held))
-            rest_ms(1);
+            kit_rest_ms(1);
         break;
     default:
         assert_true(ln_conn_send(c, m->kind, m->data) >= 0);
@@ -176,14 +149,12 @@ static place *begin_with(ln_server_options server, const ln_ws_options *ws)
                                      .on_drain = on_drain,
                                      .on_close = on_close,
                                      .user = p};
-    server.log = quiet;
+    server.log = kit_quiet;
     p->server = ln_server_new(&server);
     assert_non_null(p->server);
     assert_int_equal(ln_server_ws(p->server, "/x", &handlers, ws), 0);
     assert_int_equal(ln_server_http(p->server, "/get", on_get, NULL), 0);
-    assert_int_equal(ln_server_listen(p->server, "127.0.0.1:0"), 0);
-    p->port = ln_server_port(p->server, 0);
-    assert_int_equal(ln_server_start(p->server), 0);
+    p->port = kit_serve(p->server);
     return p;
 }
 
@@ -194,18 +165,14 @@ static place *begin(const ln_ws_options *ws)
 
 static void end(place *p)
 {
-    ln_server_stop(p->server);
-    ln_server_stop(p->server);
-    assert_int_equal(ln_server_join(p->server), 0);
+    assert_int_equal(kit_halt(p->server), 0);
     ln_server_free(p->server);
     free(p);
 }
 
 static int enter(const place *p, const char *lines)
 {
-    const int fd = raw_connect(p->port);
-    assert_non_null(strstr(raw_upgrade(fd, "/x", lines), " 101 "));
-    return fd;
+    return raw_enter(p->port, "/x", lines);
 }
 
 static void assert_echoed(int fd, uint8_t first, const void *payload, size_t n)
@@ -226,7 +193,7 @@ static void assert_closed(int fd, uint16_t code)
 static void assert_ends(int fd, int64_t since_ms, int64_t least_ms)
 {
     assert_true(raw_ends_within(fd, LATE_MS));
-    assert_true(clock_ms() - since_ms >= least_ms);
+    assert_true(kit_clock_ms() - since_ms >= least_ms);
     raw_close(fd);
 }
 
@@ -355,8 +322,8 @@ static void connections_are_bounded(void **state)
     assert_non_null(strstr(raw_upgrade(three, "/x", ""), " 503 "));
     raw_close(three);
     raw_close(one);
-    wait_for(&p->closed, 1);
-    rest_ms(SOON_MS); /* its memory goes a little later than its on_close */
+    kit_wait_for(&p->closed, 1);
+    kit_rest_ms(SOON_MS); /* its memory goes a little later than its on_close */
     raw_close(enter(p, ""));
     raw_close(two);
     end(p);
@@ -365,8 +332,8 @@ static void connections_are_bounded(void **state)
 static void workers_are_bounded(void **state)
 {
     (void)state;
-    const ln_server_options most = {.workers = LN_MAX_WORKERS, .log = quiet};
-    const ln_server_options more = {.workers = LN_MAX_WORKERS + 1, .log = quiet};
+    const ln_server_options most = {.workers = LN_MAX_WORKERS, .log = kit_quiet};
+    const ln_server_options more = {.workers = LN_MAX_WORKERS + 1, .log = kit_quiet};
     ln_server *server = ln_server_new(&most);
     assert_non_null(server);
     ln_server_free(server);
@@ -376,7 +343,7 @@ static void workers_are_bounded(void **state)
 static void routes_are_bounded_in_number_and_length(void **state)
 {
     (void)state;
-    ln_server *server = ln_server_new(&(ln_server_options){.log = quiet});
+    ln_server *server = ln_server_new(&(ln_server_options){.log = kit_quiet});
     char path[2048];
     int count = 0, rc = 0;
     while (rc == 0 && count < 10000) {
@@ -388,7 +355,7 @@ static void routes_are_bounded_in_number_and_length(void **state)
     assert_int_equal(count, 256);
     ln_server_free(server);
 
-    server = ln_server_new(&(ln_server_options){.log = quiet});
+    server = ln_server_new(&(ln_server_options){.log = kit_quiet});
     memset(path, 'a', sizeof path);
     path[0] = '/';
     path[1025] = '\0';
@@ -401,7 +368,7 @@ static void routes_are_bounded_in_number_and_length(void **state)
 static void what_a_server_frees_for_others_is_bounded(void **state)
 {
     (void)state;
-    ln_server *server = ln_server_new(&(ln_server_options){.log = quiet});
+    ln_server *server = ln_server_new(&(ln_server_options){.log = kit_quiet});
     char path[16];
     int count = 0, rc = 0;
     while (rc == 0 && count < 1000) {
@@ -417,7 +384,7 @@ static void what_a_server_frees_for_others_is_bounded(void **state)
 static void listeners_are_bounded(void **state)
 {
     (void)state;
-    ln_server *server = ln_server_new(&(ln_server_options){.log = quiet});
+    ln_server *server = ln_server_new(&(ln_server_options){.log = kit_quiet});
     int count = 0, rc = 0;
     while (rc == 0 && count < 1000) {
         rc = ln_server_listen(server, "127.0.0.1:0");
@@ -450,7 +417,7 @@ static void what_a_deaf_peer_makes_us_keep_is_bounded(void **state)
     const int fd = enter(p, "");
     raw_send_text(fd, "f");
     while (atomic_load(&p->refusal) == 0)
-        rest_ms(1);
+        kit_rest_ms(1);
     assert_int_equal(atomic_load(&p->refusal), LN_ERR_WOULD_EXCEED);
     assert_true(atomic_load(&p->queued) <= 200000);
     assert_true(atomic_load(&p->queued) > 200000 - 2 * PIECE);
@@ -467,13 +434,13 @@ static void high_water_is_told_and_low_water_once(void **state)
     const int fd = enter(p, "");
     raw_send_text(fd, "f");
     while (atomic_load(&p->refusal) == 0)
-        rest_ms(1);
+        kit_rest_ms(1);
     /* 1,500 messages lie between the two; a few more or less for the heads of the frames. */
     assert_in_range(atomic_load(&p->above), 1497, 1503);
     assert_int_equal(atomic_load(&p->drains), 0);
     for (int i = atomic_load(&p->sent); i > 0; i--)
         assert_int_equal(raw_read_frame(fd).size, PIECE);
-    wait_for(&p->drains, 1);
+    kit_wait_for(&p->drains, 1);
     assert_echoed(fd, 0x81, "e", 1);
     assert_int_equal(atomic_load(&p->drains), 1);
     raw_close(fd);
@@ -488,7 +455,7 @@ static void what_other_threads_post_is_bounded(void **state)
     const int fd = enter(p, "");
     atomic_store(&p->is_held, true);
     raw_send_text(fd, "h");
-    rest_ms(20);
+    kit_rest_ms(20);
     int count = 0, rc = 0;
     while (rc == 0 && count < POSTS_MAX) {
         rc = ln_send(p->server, atomic_load(&p->id), LN_BINARY, (ln_span){letter, sizeof letter});
@@ -516,7 +483,7 @@ static void publications_on_their_way_are_bounded(void **state)
     assert_echoed(fd, 0x81, "e", 1);
     atomic_store(&p->is_held, true);
     raw_send_text(fd, "h");
-    rest_ms(20);
+    kit_rest_ms(20);
     int count = 0, rc = 0;
     while (rc == 0 && count < 100000) {
         rc = ln_publish(p->server, LN_SPAN("topic"), LN_TEXT, LN_SPAN("x"));
@@ -537,12 +504,12 @@ static void a_handshake_has_a_deadline(void **state)
 {
     (void)state;
     place *p = begin(&(ln_ws_options){.handshake_ms = SOON_MS});
-    const int64_t since_ms = clock_ms();
+    const int64_t since_ms = kit_clock_ms();
     const int in_time = enter(p, ""), silent = raw_connect(p->port), slow = raw_connect(p->port);
     raw_say(slow, "GET /x HTTP/1.1\r\nHost: h\r\n");
     assert_ends(silent, since_ms, SOON_MS - 10);
     assert_ends(slow, since_ms, SOON_MS - 10);
-    rest_ms(2 * SOON_MS);
+    kit_rest_ms(2 * SOON_MS);
     assert_echoed(in_time, 0x81, "e", 1);
     raw_close(in_time);
     end(p);
@@ -553,15 +520,15 @@ static void an_idle_peer_is_sent_away(void **state)
     (void)state;
     place *p = begin(&(ln_ws_options){.idle_ms = 2 * SOON_MS});
     const int fd = enter(p, "");
-    const int64_t since_ms = clock_ms();
+    const int64_t since_ms = kit_clock_ms();
     for (int i = 0; i < 4; i++) { /* twice as long as an idle one may stay */
-        rest_ms(SOON_MS);
+        kit_rest_ms(SOON_MS);
         assert_echoed(fd, 0x81, "e", 1);
     }
     raw_send_frame(fd, 0x89, "", 0); /* a ping is no message */
     assert_int_equal(raw_read_frame(fd).first, 0x8a);
     assert_closed(fd, 1000);
-    assert_true(clock_ms() - since_ms >= 6 * SOON_MS - 10);
+    assert_true(kit_clock_ms() - since_ms >= 6 * SOON_MS - 10);
     end(p);
 }
 
@@ -570,11 +537,11 @@ static void a_peer_that_does_not_answer_a_close_is_left(void **state)
     (void)state;
     place *p = begin(&(ln_ws_options){.close_wait_ms = SOON_MS});
     const int fd = enter(p, "");
-    const int64_t since_ms = clock_ms();
+    const int64_t since_ms = kit_clock_ms();
     raw_send_text(fd, "c");
     assert_int_equal(raw_close_code(raw_read_frame(fd)), 4000);
-    wait_for(&p->closed, 1);
-    assert_true(clock_ms() - since_ms >= SOON_MS - 10);
+    kit_wait_for(&p->closed, 1);
+    assert_true(kit_clock_ms() - since_ms >= SOON_MS - 10);
     assert_int_equal(atomic_load(&p->close_code), 1006);
     assert_ends(fd, since_ms, SOON_MS - 10);
     end(p);
@@ -586,10 +553,10 @@ static void a_stop_waits_for_goodbyes_and_not_for_ever(void **state)
     place *p = begin_with((ln_server_options){.drain_ms = 2 * SOON_MS},
                           &(ln_ws_options){.close_wait_ms = LATE_MS});
     const int fd = enter(p, "");
-    const int64_t since_ms = clock_ms();
+    const int64_t since_ms = kit_clock_ms();
     ln_server_stop(p->server);
     assert_int_equal(ln_server_join(p->server), 0);
-    assert_in_range(clock_ms() - since_ms, 2 * SOON_MS - 10, LATE_MS - 1);
+    assert_in_range(kit_clock_ms() - since_ms, 2 * SOON_MS - 10, LATE_MS - 1);
     assert_int_equal(atomic_load(&p->closed), 1);
     assert_closed(fd, 1001);
     ln_server_free(p->server);
@@ -605,8 +572,8 @@ static void a_kept_connection_without_a_request_ends(void **state)
     for (int i = 0; i < 3; i++) {
         raw_say(fd, "GET /get HTTP/1.1\r\nHost: h\r\n\r\n");
         assert_non_null(strstr(raw_read_until(fd, "here"), " 200 "));
-        since_ms = clock_ms();
-        rest_ms(i < 2 ? SOON_MS : 0);
+        since_ms = kit_clock_ms();
+        kit_rest_ms(i < 2 ? SOON_MS : 0);
     }
     assert_ends(fd, since_ms, 2 * SOON_MS - 10);
     end(p);
@@ -618,12 +585,12 @@ static void an_ending_connection_lingers_and_goes(void **state)
     (void)state;
     place *p = begin(NULL);
     const int fd = raw_connect(p->port);
-    const int64_t since_ms = clock_ms();
+    const int64_t since_ms = kit_clock_ms();
     raw_say(fd, "GET /get HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     assert_non_null(strstr(raw_read_all(fd, NULL, NULL), " 200 "));
-    while (send(fd, "?", 1, MSG_NOSIGNAL) == 1 && clock_ms() - since_ms < 10000)
-        rest_ms(50);
-    assert_in_range(clock_ms() - since_ms, 4900, 7000);
+    while (send(fd, "?", 1, MSG_NOSIGNAL) == 1 && kit_clock_ms() - since_ms < 10000)
+        kit_rest_ms(50);
+    assert_in_range(kit_clock_ms() - since_ms, 4900, 7000);
     raw_close(fd);
     end(p);
 }

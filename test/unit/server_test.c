@@ -17,10 +17,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "raw_client.h"
+#include "server_kit.h"
 
 /* What the handlers saw; they run on the worker's thread, the tests wait for it. */
 typedef struct seen {
@@ -39,15 +39,6 @@ typedef struct world {
 } world;
 
 static enum ln_io back_end;
-
-static void wait_for(atomic_int *value, int at_least)
-{
-    const struct timespec moment = {.tv_nsec = 1000000};
-
-    for (int i = 0; i < 5000 && atomic_load(value) < at_least; i++)
-        nanosleep(&moment, NULL);
-    assert_true(atomic_load(value) >= at_least);
-}
 
 /* ---- handlers ---- */
 
@@ -166,13 +157,6 @@ static void write_file(const world *w, const char *name, const char *text)
     fclose(f);
 }
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 static int set_up(void **state)
 {
     world *const w = calloc(1, sizeof *w);
@@ -189,7 +173,7 @@ static int set_up(void **state)
     snprintf(path, sizeof path, "%s/out", w->folder);
     assert_int_equal(symlink("/etc/hostname", path), 0);
 
-    const ln_server_options options = {.io = back_end, .log = quiet, .drain_ms = 2000};
+    const ln_server_options options = {.io = back_end, .log = kit_quiet, .drain_ms = 2000};
     w->server = ln_server_new(&options);
     seen *const s = &w->seen;
     const ln_ws_handlers echoes = {.on_request = on_request,
@@ -217,9 +201,7 @@ static int set_up(void **state)
     assert_int_equal(ln_server_http(w->server, "/post", on_post, NULL), 0);
     assert_int_equal(ln_server_http(w->server, "/silence", on_silence, NULL), 0);
     assert_int_equal(ln_server_files(w->server, "/files/", w->folder), 0);
-    assert_int_equal(ln_server_listen(w->server, "127.0.0.1:0"), 0);
-    w->port = ln_server_port(w->server, 0);
-    assert_int_equal(ln_server_start(w->server), 0);
+    w->port = kit_serve(w->server);
     *state = w;
     return 0;
 }
@@ -229,10 +211,7 @@ static int tear_down(void **state)
     world *const w = *state;
     char command[128];
 
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
-    ln_server_free(w->server);
+    kit_end(w->server);
     snprintf(command, sizeof command, "rm -r %s", w->folder);
     assert_int_equal(system(command), 0);
     free(w);
@@ -494,7 +473,7 @@ static void a_deferred_upgrade_waits_and_keeps_what_came_meanwhile(void **state)
 
     raw_say(fd, "GET /later HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
-    wait_for(&w->seen.messages, 1);
+    kit_wait_for(&w->seen.messages, 1);
     raw_send_text(fd, "early");
     /* The request's own loop decides, as the contract asks. */
     assert_int_equal(ln_server_post(w->server, 0, accept_deferred, &w->seen), 0);
@@ -510,10 +489,10 @@ static void a_deferred_request_whose_peer_leaves_is_gone(void **state)
 
     raw_say(fd, "GET /later HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
-    wait_for(&w->seen.messages, 1);
+    kit_wait_for(&w->seen.messages, 1);
     ln_server_stop(w->server);
     ln_server_stop(w->server);
-    wait_for(&w->seen.gone, 1);
+    kit_wait_for(&w->seen.gone, 1);
     raw_close(fd);
 }
 
@@ -577,7 +556,7 @@ static void a_peers_close_is_answered_and_reported(void **state)
     assert_int_equal(raw_close_code(raw_read_frame(fd)), 3000);
     raw_read_all(fd, NULL, &is_fin);
     assert_true(is_fin);
-    wait_for(&w->seen.closed, 1);
+    kit_wait_for(&w->seen.closed, 1);
     assert_int_equal(w->seen.close_code, 3000);
     assert_int_equal(w->seen.close_by, LN_CLOSED_BY_PEER);
     assert_true(w->seen.is_clean);
@@ -591,9 +570,9 @@ static void a_peer_that_vanishes_is_reported_once(void **state)
     const int fd = raw_connect(w->port);
 
     assert_status(raw_upgrade(fd, "/echo", ""), 101);
-    wait_for(&w->seen.opened, 1);
+    kit_wait_for(&w->seen.opened, 1);
     raw_close(fd);
-    wait_for(&w->seen.closed, 1);
+    kit_wait_for(&w->seen.closed, 1);
     assert_int_equal(w->seen.close_code, 1006);
     assert_int_equal(w->seen.close_error, LN_ERR_RESET);
     assert_false(w->seen.is_clean);
@@ -626,7 +605,7 @@ static void violations_get_their_code_and_are_counted(void **state)
         raw_send(fd, rows[i].bytes, rows[i].n);
         raw_send_text(fd, "never delivered");
         assert_int_equal(raw_close_code(raw_read_frame(fd)), rows[i].code);
-        wait_for(&w->seen.closed, i + 1);
+        kit_wait_for(&w->seen.closed, i + 1);
         assert_int_equal(w->seen.close_code, rows[i].code);
         assert_int_equal(w->seen.close_by, LN_CLOSED_BY_US);
         raw_close(fd);
@@ -643,7 +622,7 @@ static void a_silent_peer_is_pinged_and_given_up(void **state)
 
     assert_status(raw_upgrade(fd, "/quick", ""), 101);
     assert_int_equal(raw_read_frame(fd).first, 0x89);
-    wait_for(&w->seen.closed, 1);
+    kit_wait_for(&w->seen.closed, 1);
     assert_int_equal(w->seen.close_error, LN_ERR_TIMEOUT);
     assert_true(raw_ends_within(fd, 2000));
     raw_close(fd);
@@ -699,7 +678,7 @@ static void ids_work_from_other_threads_and_die_with_the_connection(void **state
     const int fd = raw_connect(w->port);
 
     assert_status(raw_upgrade(fd, "/echo", ""), 101);
-    wait_for(&w->seen.opened, 1);
+    kit_wait_for(&w->seen.opened, 1);
     const ln_conn_id id = atomic_load(&w->seen.id);
     assert_int_equal(ln_send(w->server, id, LN_TEXT, LN_SPAN("from outside")), 0);
     assert_string_equal((const char *)raw_read_frame(fd).payload, "from outside");
@@ -708,7 +687,7 @@ static void ids_work_from_other_threads_and_die_with_the_connection(void **state
     assert_int_equal(ln_close(w->server, id, 4000, LN_SPAN("out")), 0);
     assert_int_equal(raw_close_code(raw_read_frame(fd)), 4000);
     raw_send_frame(fd, 0x88, "\x0f\xa0", 2);
-    wait_for(&w->seen.closed, 1);
+    kit_wait_for(&w->seen.closed, 1);
     assert_true(w->seen.is_clean);
     assert_int_equal(ln_send(w->server, id, LN_TEXT, LN_SPAN("x")), LN_ERR_CLOSED);
     assert_int_equal(ln_send(w->server, 0, LN_TEXT, LN_SPAN("x")), LN_ERR_CLOSED);
@@ -745,7 +724,7 @@ static void a_graceful_stop_says_1001_to_everybody(void **state)
 static void a_stop_before_the_start_serves_nobody(void **state)
 {
     (void)state;
-    const ln_server_options options = {.io = back_end, .log = quiet};
+    const ln_server_options options = {.io = back_end, .log = kit_quiet};
     ln_server *const server = ln_server_new(&options);
 
     assert_int_equal(ln_server_listen(server, "127.0.0.1:0"), 0);
@@ -757,7 +736,7 @@ static void a_stop_before_the_start_serves_nobody(void **state)
 static void wrong_options_and_addresses_are_errors(void **state)
 {
     (void)state;
-    const ln_server_options options = {.io = back_end, .log = quiet};
+    const ln_server_options options = {.io = back_end, .log = kit_quiet};
     ln_server *const server = ln_server_new(&options);
     const ln_ws_options tiny = {.queue_max_bytes = 100, .high_water_bytes = 200};
     const ln_ws_handlers both = {.on_message = echo, .on_chunk = on_piece};

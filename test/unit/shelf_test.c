@@ -8,10 +8,10 @@
 
 #include <linnet/linnet.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "dialect/shelf.h"
 #include "failing_alloc.h"
+#include "server_kit.h"
 
 static atomic_int freed;
 
@@ -19,12 +19,6 @@ static void free_version(void *version, const ln_allocator *alloc)
 {
     ln_free(alloc, version);
     atomic_fetch_add(&freed, 1);
-}
-
-static void rest_ms(long ms)
-{
-    const struct timespec time = {.tv_nsec = ms * 1000000};
-    nanosleep(&time, NULL);
 }
 
 static int put(ln_shelf *s, int number)
@@ -79,7 +73,7 @@ static void take_a_nap(void *arg)
 
     atomic_store(&n->has_begun, 1);
     for (int i = 0; i < 5000 && atomic_load(&n->is_over) == 0; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     atomic_store(&n->saw, *version);
 }
 
@@ -97,15 +91,15 @@ static void then_it_goes_when_no_worker_can_read_it_any_more(void **state)
     assert_int_equal(ln_server_start(server), 0);
     assert_int_equal(ln_server_post(server, 1, take_a_nap, &n), 0);
     while (atomic_load(&n.has_begun) == 0)
-        rest_ms(1);
+        kit_rest_ms(1);
     assert_int_equal(put(&s, 8), 0);
     assert_int_equal(put(&s, 9), 0);
     assert_int_equal(number_on(&s), 9);
-    rest_ms(50);
+    kit_rest_ms(50);
     assert_int_equal(atomic_load(&freed), 0);
     atomic_store(&n.is_over, 1);
     for (int i = 0; i < 5000 && atomic_load(&freed) < 2; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     assert_int_equal(atomic_load(&freed), 2);
     assert_int_equal(atomic_load(&n.saw), 7);
     ln_server_stop(server);

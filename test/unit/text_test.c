@@ -92,6 +92,23 @@ static const char *elements(ln_span list, char separator)
     return all;
 }
 
+static void texts_are_placed_one_behind_the_other(void **state)
+{
+    (void)state;
+    char room[8] = "-------";
+    char *at = room;
+    const ln_span a = ln_text_place(&at, ln_text("ab"));
+    const ln_span none = ln_text_place(&at, ln_text(NULL));
+    const ln_span b = ln_text_place(&at, LN_SPAN("c\0d"));
+    assert_ptr_equal(a.data, room);
+    assert_ptr_equal(none.data, room + 2);
+    assert_int_equal(none.size, 0);
+    assert_ptr_equal(b.data, room + 2);
+    assert_true(is(a, "ab") && ln_text_equal(b, LN_SPAN("c\0d")));
+    assert_ptr_equal(at, room + 5);
+    assert_memory_equal(room, "abc\0d--", 8);
+}
+
 static void n_separators_make_n_and_one_elements(void **state)
 {
     (void)state;
@@ -198,6 +215,7 @@ int main(void)
         cmocka_unit_test(only_ascii_letters_have_a_case),
         cmocka_unit_test(a_prefix_is_no_longer_than_the_text),
         cmocka_unit_test(trimming_takes_spaces_and_tabs_from_both_ends_only),
+        cmocka_unit_test(texts_are_placed_one_behind_the_other),
         cmocka_unit_test(n_separators_make_n_and_one_elements),
         cmocka_unit_test(elements_are_trimmed_and_other_separators_kept),
         cmocka_unit_test(a_used_up_list_leaves_the_item_alone),

@@ -24,10 +24,10 @@
 #include <linnet/linnet.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 #include <zlib.h>
 
 #include "raw_client.h"
+#include "server_kit.h"
 
 enum {
     BURST = 200,
@@ -50,19 +50,6 @@ typedef struct answer {
     int rc;
     unsigned delivered, queued, dropped, closed;
 } answer;
-
-static void rest_ms(long ms)
-{
-    const struct timespec time = {.tv_nsec = ms * 1000000};
-    nanosleep(&time, NULL);
-}
-
-static void wait_for(const atomic_int *value, int at_least)
-{
-    for (int i = 0; i < 5000 && atomic_load(value) < at_least; i++)
-        rest_ms(1);
-    assert_true(atomic_load(value) >= at_least);
-}
 
 /* ---- handlers ---- */
 
@@ -157,13 +144,6 @@ static void on_message(ln_conn *c, const ln_message *m, void *user)
 
 /* ---- the world ---- */
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 static void add(world *w, const char *path, ln_ws_options options)
 {
     const ln_ws_handlers handlers = {.on_open = on_open,
@@ -177,7 +157,7 @@ static void add(world *w, const char *path, ln_ws_options options)
 static int set_up(void **state, unsigned workers)
 {
     world *const w = calloc(1, sizeof *w);
-    const ln_server_options options = {.workers = workers, .log = quiet, .drain_ms = 2000};
+    const ln_server_options options = {.workers = workers, .log = kit_quiet, .drain_ms = 2000};
 
     w->server = ln_server_new(&options);
     assert_non_null(w->server);
@@ -195,9 +175,7 @@ static int set_up(void **state, unsigned workers)
         (ln_ws_options){
             .overflow = LN_OVERFLOW_DROP_OLDEST, .high_water_bytes = 1, .low_water_bytes = LN_OFF});
     add(w, "/close", (ln_ws_options){.queue_max_bytes = QUEUE, .overflow = LN_OVERFLOW_CLOSE});
-    assert_int_equal(ln_server_listen(w->server, "127.0.0.1:0"), 0);
-    w->port = ln_server_port(w->server, 0);
-    assert_int_equal(ln_server_start(w->server), 0);
+    w->port = kit_serve(w->server);
     *state = w;
     return 0;
 }
@@ -215,10 +193,7 @@ static int set_up_three(void **state)
 static int tear_down(void **state)
 {
     world *const w = *state;
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
-    ln_server_free(w->server);
+    kit_end(w->server);
     free(w);
     return 0;
 }
@@ -234,9 +209,7 @@ static ln_server_stats stats_of(const world *w)
 
 static int join(const world *w, const char *path, const char *lines)
 {
-    const int fd = raw_connect(w->port);
-    assert_non_null(strstr(raw_upgrade(fd, path, lines), " 101 "));
-    return fd;
+    return raw_enter(w->port, path, lines);
 }
 
 static answer read_answer(int fd)
@@ -276,7 +249,7 @@ static void assert_text(int fd, const char *text)
 static void wait_for_count(const world *w, ln_span topic, size_t count)
 {
     for (int i = 0; i < 5000 && ln_topic_count(w->server, topic) != count; i++)
-        rest_ms(1);
+        kit_rest_ms(1);
     assert_int_equal(ln_topic_count(w->server, topic), count);
 }
 
@@ -511,7 +484,7 @@ static void overfill(const world *w, flood *f)
         while (f->dropped == before && f->made < FLOOD_MAX)
             pour(f);
         queued = stats_of(w).queued_bytes;
-        rest_ms(300);
+        kit_rest_ms(300);
     } while ((queued <= HIGH_WATER || stats_of(w).queued_bytes + ANSWER_MAX < queued) &&
              f->made < FLOOD_MAX);
 }
@@ -568,7 +541,7 @@ static void on_drain_comes_once_for_each_crossing(void **state)
         overfill(w, &f);
         const int drains = atomic_load(&w->drains);
         read_numbers(f.deaf, f.made - (int)f.dropped - before);
-        wait_for(&w->drains, drains + 1);
+        kit_wait_for(&w->drains, drains + 1);
         assert_int_equal(order(f.deaf, "s t").rc, 0);
         assert_int_equal(atomic_load(&w->drains), drains + 1);
     }
@@ -688,7 +661,7 @@ static void a_subscriber_that_is_too_slow_is_closed(void **state)
     assert_int_equal(f.closed, 1);
     assert_int_equal(f.dropped, 0);
     wait_for_count(w, LN_SPAN("t"), 0);
-    wait_for(&w->closed, 1);
+    kit_wait_for(&w->closed, 1);
     assert_int_equal(atomic_load(&w->close_code), 1008);
     assert_int_equal(atomic_load(&w->close_error), LN_ERR_WOULD_EXCEED);
     assert_int_equal(stats_of(w).overflow_closes_total, 1);
@@ -713,7 +686,7 @@ static void a_subscriber_is_closed_once_however_much_is_published(void **state)
     assert_int_equal(a.rc, 0);
     assert_int_equal(a.closed, 1);
     assert_int_equal(stats_of(w).overflow_closes_total, 1);
-    wait_for(&w->closed, 1);
+    kit_wait_for(&w->closed, 1);
     assert_int_equal(atomic_load(&w->close_code), 1008);
     end_flood(&f);
 }

@@ -19,6 +19,7 @@
 #include <linnet/rooms.h>
 
 #include "raw_client.h"
+#include "server_kit.h"
 
 enum { PEERS = 12 };
 
@@ -48,26 +49,19 @@ static void on_message(ln_conn *c, const ln_message *m, void *user)
     assert_true(ln_conn_send(c, LN_TEXT, (ln_span){reply, (size_t)n}) >= 0);
 }
 
-static void quiet(void *user, enum ln_log_level level, ln_span line)
-{
-    (void)user;
-    (void)level;
-    (void)line;
-}
-
 static int set_up(void **state)
 {
     static const ln_ws_handlers handlers = {.on_message = on_message};
     world *const w = calloc(1, sizeof *w);
 
-    w->server = ln_server_new(&(ln_server_options){.workers = 3, .log = quiet, .drain_ms = 2000});
+    w->server =
+        ln_server_new(&(ln_server_options){.workers = 3, .log = kit_quiet, .drain_ms = 2000});
     assert_int_equal(ln_server_ws(w->server, "/t", &handlers, NULL), 0);
     assert_int_equal(ln_rooms_mount(w->server, "/rooms", &(ln_rooms_options){.presence = true}), 0);
     assert_int_equal(ln_server_listen(w->server, "127.0.0.1:0"), 0);
     assert_int_equal(ln_server_start(w->server), 0);
     for (int i = 0; i < PEERS; i++) {
-        w->fds[i] = raw_connect(ln_server_port(w->server, 0));
-        assert_non_null(strstr(raw_upgrade(w->fds[i], "/t", ""), " 101 "));
+        w->fds[i] = raw_enter(ln_server_port(w->server, 0), "/t", "");
     }
     *state = w;
     return 0;
@@ -78,10 +72,7 @@ static int tear_down(void **state)
     world *const w = *state;
     for (int i = 0; i < PEERS; i++)
         raw_close(w->fds[i]);
-    ln_server_stop(w->server);
-    ln_server_stop(w->server);
-    ln_server_join(w->server);
-    ln_server_free(w->server);
+    kit_end(w->server);
     free(w);
     return 0;
 }
@@ -147,8 +138,7 @@ static void asking_for_everything_is_not_asking_for_what_is_reserved(void **stat
     order(w->fds[0], "s >", 0);
     order(w->fds[0], "s *.presence.*", 0);
     order(w->fds[0], "s $linnet.>", LN_ERR_INVALID);
-    const int guest = raw_connect(ln_server_port(w->server, 0));
-    assert_non_null(strstr(raw_upgrade(guest, "/rooms?room=r&presence=1", ""), " 101 "));
+    const int guest = raw_enter(ln_server_port(w->server, 0), "/rooms?room=r&presence=1", "");
     for (int news = 0; news < 2; news++) { /* how it was, then that it came itself */
         const raw_frame f = raw_read_frame(guest);
         assert_non_null(strstr((const char *)f.payload, "\"presence\""));
