@@ -598,7 +598,7 @@ static void those_without_room_miss_what_is_counted_and_hear_again(void **state)
         a = publish_bytes(speaker, made++ % 2 ? 'u' : 't', PIECE - 4);
         assert_int_equal(a.delivered + a.queued + a.dropped, 2);
         if (full == 0)
-            rest_ms(2); /* what the system takes, it takes now */
+            kit_rest_ms(2); /* what the system takes, it takes now */
     }
     a = publish_bytes(speaker, 't', 1); /* which fits */
     assert_int_equal(a.queued, 2);
