@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* brokerapi.c - what applications call (linnet/broker.h), where it is more than one line of another
  * file. */
-#include "base/text.h"
 #include "brokerinner.h"
 #include "proto/jsonwrite.h"
 
@@ -35,7 +34,7 @@ int ln_broker_publish(ln_broker *b, ln_span topic, ln_span payload)
 {
     char quoted[LN_BROKER_TOPIC_ROOM + 1];
 
-    if (!ln_broker_is_open_topic(topic) || !ln_broker_speech.is_params(payload))
+    if (!ln_topics_is_open(topic) || !ln_broker_speech.is_params(payload))
         return LN_ERR_INVALID;
     if (atomic_load(&b->server->state) != LN_SERVER_RUNNING)
         return LN_ERR_STATE;

@@ -7,18 +7,9 @@
 #include <string.h>
 
 #include "base/base64.h"
-#include "base/limits.h"
-#include "base/text.h"
 #include "brokerinner.h"
-#include "hub/filter.h"
 #include "proto/frame.h"
 #include "proto/jsonwrite.h"
-
-bool ln_broker_is_open_topic(ln_span topic)
-{
-    return ln_hub_is_topic(topic, LN_DEFAULT_TOPIC_MAX_BYTES) && !ln_filter_is(topic) &&
-           !ln_text_has_prefix(topic, LN_SPAN(LN_TOPICS_RESERVED));
-}
 
 bool ln_broker_may(ln_broker_peer *p, enum ln_broker_act act, ln_span topic, ln_span target)
 {
@@ -259,8 +250,7 @@ static void publish(ln_broker_peer *p, const ln_envelope *e)
     const ln_span name =
         e->topic.size <= sizeof room ? ln_envelope_text(e->topic, room) : (ln_span){"", 0};
 
-    if (!ln_broker_is_open_topic(name) ||
-        !ln_broker_may(p, LN_BROKER_PUBLISH, name, (ln_span){"", 0})) {
+    if (!ln_topics_is_open(name) || !ln_broker_may(p, LN_BROKER_PUBLISH, name, (ln_span){"", 0})) {
         ln_broker_count(&b->counts.refused);
         return;
     }

@@ -146,8 +146,6 @@ void ln_broker_take_publication(ln_broker_peer *p, const ln_envelope *e);
 /* How a client is told of publications, by its generation. */
 ln_topics_send ln_broker_send_flat;
 ln_topics_send ln_broker_send_headed;
-/* May be published to by whoever uses this dialect. */
-bool ln_broker_is_open_topic(ln_span topic);
 /* `topic` and `payload` as they stand in JSON, and the name meant. One reference; NULL when out of
  * memory. */
 ln_msg *ln_broker_make_msg(const ln_broker *b, ln_span name, ln_span topic, ln_span payload,

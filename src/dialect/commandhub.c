@@ -7,19 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/limits.h"
 #include "base/text.h"
 #include "commandinner.h"
-#include "hub/filter.h"
 #include "proto/frame.h"
 #include "proto/utf8.h"
-
-/* A name that may be published to by whoever uses this dialect. */
-static bool is_open_topic(ln_span topic)
-{
-    return ln_hub_is_topic(topic, LN_DEFAULT_TOPIC_MAX_BYTES) && !ln_filter_is(topic) &&
-           !ln_text_has_prefix(topic, LN_SPAN(LN_TOPICS_RESERVED));
-}
 
 /* ---- bridges ---- */
 
@@ -44,7 +35,7 @@ int ln_command_copy_bridges(ln_command *game, const ln_command_options *o)
         const ln_command_bridge *const from = &o->bridges[i];
         const ln_span topic = ln_text(from->topic);
         if (from->id >= LN_COMMAND_RPC_ERROR ||
-            (from->kind != LN_TEXT && from->kind != LN_BINARY) || !is_open_topic(topic) ||
+            (from->kind != LN_TEXT && from->kind != LN_BINARY) || !ln_topics_is_open(topic) ||
             bridge_of_topic(game, topic) != NULL)
             return LN_ERR_INVALID;
         const char *const copy = ln_strndup(game->alloc, topic.data, topic.size);
@@ -234,7 +225,7 @@ int ln_command_publish(ln_command *game, ln_span topic, uint32_t id, ln_span pay
     const ln_loop *const loop = ln_loop_current();
     ln_worker *const w = loop == NULL ? NULL : loop->owner;
 
-    if (topic.size > 0 && !is_open_topic(topic))
+    if (topic.size > 0 && !ln_topics_is_open(topic))
         return LN_ERR_INVALID;
     if (payload.size > LN_COMMAND_PAYLOAD_MAX_BYTES)
         return LN_ERR_LIMIT;

@@ -42,8 +42,7 @@ bool ln_rooms_is_room(const ln_rooms *rm, ln_span name)
 {
     if (rm->options.is_room == NULL)
         return is_name(name);
-    return ln_hub_is_topic(name, LN_ROOMS_NAME_MAX_BYTES) &&
-           !ln_text_has_prefix(name, LN_SPAN(LN_TOPICS_RESERVED)) &&
+    return ln_hub_is_topic(name, LN_ROOMS_NAME_MAX_BYTES) && !ln_topics_is_reserved(name) &&
            rm->options.is_room(name, rm->options.user);
 }
 

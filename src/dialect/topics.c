@@ -220,8 +220,7 @@ int ln_topics_publish_from_anywhere(ln_server *server, ln_msg *m)
 
 int ln_publish(ln_server *server, ln_span topic, enum ln_kind kind, ln_span data)
 {
-    if (ln_topics_is_reserved(topic) || !ln_hub_is_topic(topic, LN_DEFAULT_TOPIC_MAX_BYTES) ||
-        (kind != LN_TEXT && kind != LN_BINARY))
+    if (!ln_topics_is_open(topic) || (kind != LN_TEXT && kind != LN_BINARY))
         return LN_ERR_INVALID;
     if (atomic_load(&server->state) != LN_SERVER_RUNNING)
         return LN_ERR_STATE;

@@ -8,6 +8,7 @@
 
 #include <linnet/topic.h>
 
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/text.h"
 #include "hub/hub.h"
@@ -28,6 +29,12 @@ enum { LN_TOPICS_SHARED_BITS = 15 };
 LN_INLINE bool ln_topics_is_reserved(ln_span topic)
 {
     return ln_text_has_prefix(topic, LN_SPAN(LN_TOPICS_RESERVED));
+}
+
+/* May be published to by anybody: a name, no filter, not linnet's own. */
+LN_INLINE bool ln_topics_is_open(ln_span topic)
+{
+    return ln_hub_is_topic(topic, LN_DEFAULT_TOPIC_MAX_BYTES) && !ln_topics_is_reserved(topic);
 }
 
 /* What every server is made with. The state is a new one's; NULL when out of memory. */

@@ -1,18 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "msg.h"
 
-#include <string.h>
-
-/* Copies `s` to *at and moves it on; the copy as a span. */
-static ln_span put(char **at, ln_span s)
-{
-    if (s.size == 0)
-        return (ln_span){*at, 0};
-    memcpy(*at, s.data, s.size);
-    const ln_span copy = {*at, s.size};
-    *at += s.size;
-    return copy;
-}
+#include "base/text.h"
 
 ln_msg *ln_msg_new(const ln_allocator *alloc, ln_msg_kind kind, ln_span topic, ln_span event,
                    ln_span payload, uint64_t publisher)
@@ -32,9 +21,9 @@ ln_msg *ln_msg_new(const ln_allocator *alloc, ln_msg_kind kind, ln_span topic, l
     for (unsigned i = 0; i < LN_MSG_FORMS; i++)
         atomic_init(&m->forms[i], NULL);
     char *at = (char *)(m + 1);
-    m->topic = put(&at, topic);
-    m->event = put(&at, event);
-    m->payload = put(&at, payload);
+    m->topic = ln_text_place(&at, topic);
+    m->event = ln_text_place(&at, event);
+    m->payload = ln_text_place(&at, payload);
     return m;
 }
 
