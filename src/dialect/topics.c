@@ -33,7 +33,7 @@ typedef struct listener {
     ln_topics_send *send;    /* its dialect's way to be told */
     uint32_t full_bytes;     /* payloads of that size find no room until on_room(); NOT_FULL */
     bool drops_newest;       /* what becomes of them */
-    _Atomic uint64_t *tally; /* of deliveries, by ln_delivery; NULL = nobody asks */
+    _Atomic uint64_t *tally; /* of deliveries; NULL = nobody asks */
 } listener;
 
 static const uint32_t NOT_FULL = UINT32_MAX;
@@ -117,13 +117,34 @@ static void on_room(ln_conn *c, void *attachment)
     l->full_bytes = NOT_FULL;
 }
 
+static uint64_t displaced_at(const ln_home *home)
+{
+    const ln_counters *const n = &home->counters;
+
+    return atomic_load_explicit(&n->dropped_oldest, memory_order_relaxed) +
+           atomic_load_explicit(&n->replaced, memory_order_relaxed);
+}
+
+/* This thread alone changes its home's counters: what they say more is the message's doing. */
+static int send_counting(const listener *l, ln_msg *m)
+{
+    const ln_home *const home = ln_conn_home(l->conn);
+    const uint64_t before = displaced_at(home);
+    const int rc = l->send(l->conn, m);
+    const uint64_t displaced = displaced_at(home) - before;
+
+    if (LN_UNLIKELY(displaced > 0))
+        ln_count(&l->tally[LN_TOPICS_DISPLACED], displaced);
+    return rc;
+}
+
 static ln_delivery give(listener *l, ln_msg *m)
 {
     ln_conn *const c = l->conn;
 
     if (LN_UNLIKELY(m->payload.size >= l->full_bytes) && ln_loop_current() != NULL)
         return pass_over(l, ln_loop_current());
-    const int rc = l->send(c, m);
+    const int rc = l->tally == NULL ? l->send(c, m) : send_counting(l, m);
     if (LN_LIKELY(rc == 0))
         return LN_DELIVERED;
     if (rc > 0)
@@ -214,7 +235,7 @@ int ln_topics_speak(ln_conn *c, ln_topics_send *send)
     return 0;
 }
 
-int ln_topics_tally(ln_conn *c, _Atomic uint64_t tally[LN_TOPICS_OUTCOMES])
+int ln_topics_tally(ln_conn *c, _Atomic uint64_t tally[LN_TOPICS_COUNTS])
 {
     if (ln_conn_home(c)->service == NULL)
         return LN_ERR_STATE; /* a client's connection */
