@@ -602,27 +602,42 @@ def a_broadcast_reaches_everybody_once_or_a_room():
 
 @test
 def metrics_in_both_vocabularies():
+    """Each figure has another value than its neighbours, and none is 0."""
     path("passwords", "locked:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
-    with with_tokens("--room-passwords", path("passwords"), "--max-room-members", "2", "--max-registrations", "10") as s:
-        with Raw(s, target="/rooms?room=a"), Raw(s, target="/rooms?room=a", fields={**UPGRADE, "Authorization": "Bearer " + token()}), \
-                Raw(s, target="/rooms?room=b"):
-            handshake(s, "?room=a")
-            handshake(s, "?room=*")
-            handshake(s, Authorization="Bearer x")
-            handshake(s, "?room=locked&room_password=x")
-            handshake(s, Origin="http://elsewhere.example")
-            engine_refuses(s, 400, "a key", Sec_WebSocket_Key="x")
-            same("nobody reads it without the secret", s.ask("GET", "/_admin/metrics")[0], 401)
-            same("legacy", list(s.metrics("?form=legacy").items()),
-                 [("active_connections", 3), ("rooms", 2), ("accepted_total", 3), ("rejected_total", 5), ("max_connections", 10),
-                  ("max_room_connections", 2)])
-            same("strict", list(s.metrics("?form=strict").items()),
-                 [("active_connections", 3), ("room_registrations", 3), ("rooms", 2), ("accepted_total", 3), ("rejected_total", 5),
-                  ("max_room_registrations", 10), ("max_room_connections", 2), ("broadcast_attempted", 0), ("broadcast_enqueued", 0),
-                  ("broadcast_skipped", 0), ("broadcast_dropped", 0), ("security_rejections", 4), ("invalid_ws_keys", 1),
-                  ("successful_auths", 1)])
-            found = s.metrics()
-            same("ours", (found["members"], found["joined_total"], found["passwords_wrong_total"]), (3, 3, 1))
+    path("quiet-rules", "deny publish quiet anyone\ndeny all no.> anyone\nallow all > anyone\n")
+    with with_tokens("--room-passwords", path("passwords"), "--rules", path("quiet-rules"), "--max-room-members", "2", "--max-registrations", "10",
+                     "--overflow", "drop-newest", "--workers", "1") as s, \
+            Raw(s, target="/rooms?room=a") as one, Raw(s, target="/rooms?room=a", fields={**UPGRADE, "Authorization": "Bearer " + token()}) as two, \
+            Raw(s, target="/rooms?room=b"), Raw(s, target="/rooms?room=slow"), Raw(s, target="/rooms?room=quiet") as closing:
+        for status, query, fields in ((429, "?room=a", {}), (400, "?room=*", {}), (403, "", {"Authorization": "Bearer x"}), (400, "?name=%FF", {}),
+                                      (403, "?room=locked&room_password=x", {}), (403, "?room=no.way", {}), (403, "", {"Origin": "null"}),
+                                      (403, "?room=no.way", {"Authorization": "Bearer " + token()})):
+            same("status of %s" % query, handshake(s, query, **fields)[0], status)
+        same("a name", handshake(s, "?name=%C3%A4"), ENTERED)
+        for status, change in ((400, {"Sec_WebSocket_Key": "x"}), (426, {"Sec_WebSocket_Version": "12"}), (426, {"Upgrade": "h2c"})):
+            engine_refuses(s, status, str(change), **change)
+        for number in range(3):
+            one.send(0x81, b"x")
+            same("both have it", (one.receive(), two.receive()), 2 * ((0x81, b"x"),))
+        closing.send(0x81, b"not here")
+        same("it is closed", closing.closed(), (1008, "not permitted to publish"))  # and says nothing to that
+        same("nobody can have this", s.broadcast("x", "?room=quiet"), 503)
+        statuses = [s.broadcast(b"x" * 1000000, "?room=slow") for _ in range(20)]
+        lost = statuses.count(503)
+        true("some have no room: %s" % statuses, 0 < lost < 20)
+        same("nobody reads it without the secret", s.ask("GET", "/_admin/metrics")[0], 401)
+        found = s.settle(members=5)
+        there = [("active_connections", 5), ("rooms", 4), ("accepted_total", 6), ("rejected_total", 8)]
+        same("legacy", list(s.metrics("?form=legacy").items()), [*there, ("max_connections", 10), ("max_room_connections", 2)])
+        same("strict", list(s.metrics("?form=strict").items()),
+             [there[0], ("room_registrations", 5), *there[1:], ("max_room_registrations", 10), ("max_room_connections", 2),
+              ("broadcast_attempted", 27), ("broadcast_enqueued", 26 - lost), ("broadcast_skipped", 1), ("broadcast_dropped", lost),
+              ("security_rejections", 6), ("invalid_ws_keys", 3), ("successful_auths", 1)])
+        ours = {"members": 5, "rooms": 4, "joined_total": 6, "refused_total": 8, "security_refused_total": 6, "tokens_total": 1,
+                "password_checks_total": 1, "passwords_wrong_total": 1, "messages_total": 3, "forbidden_total": 1, "broadcasts_total": 21,
+                "dropped_total": lost, "closed_total": 1}
+        same("ours", {name: found[name] for name in ours}, ours)
+        same("delivered, at once or later", found["delivered_total"] + found["queued_total"], 26 - lost)
 
 
 # ------------------------------------------------------------------------------------------------ the program
