@@ -62,14 +62,15 @@ void ln_exchange_complete_upgrade(ln_exchange *x)
     ln_home *const home = ln_conn_home(c);
     ln_request *const r = x->request;
     ln_site *const site = &home->sites[r->route->site];
+    const bool is_deferred = r->is_deferred; /* a refusal of what was deferred frees it */
     ln_accepted a;
 
-    if (r->is_deferred && !has_room(x)) /* there was when it was asked for */
+    if (is_deferred && !has_room(x)) /* there was when it was asked for */
         return;
     const char *const malformed = ln_site_negotiate(site, &r->head, &a);
     if (malformed != NULL) {
         reply(x, 400, malformed);
-        if (!r->is_deferred)
+        if (!is_deferred)
             ln_exchange_next(x);
         return;
     }
