@@ -183,7 +183,7 @@ LN_API const ln_identity *ln_rooms_identity(const ln_conn *c);
 
 /*
  * What became of a publication, on all workers together. In plumego's words: attempted is the sum
- * of all four, enqueued delivered + queued, skipped closed.
+ * of all four, enqueued delivered + queued, skipped closed. What was queued may be displaced later.
  */
 typedef void ln_rooms_result_handler(const ln_publish_result *result, void *user);
 

@@ -180,6 +180,8 @@ size_t ln_rooms_find_hash(ln_rooms *rm, ln_span room, char hash[LN_ROOMS_HASH_MA
 
 /* roomsdoor.c */
 void ln_rooms_on_request(ln_request *r, void *user);
+/* Answers in its words what the engine refuses. */
+void ln_rooms_on_malformed(ln_request *r, const ln_upgrade_verdict *why, void *user);
 /* Goes on where the handshake was: after a password was judged, by `verdict`: 0 or an error. */
 void ln_rooms_go_on(ln_rooms_guest *g, ln_request *r, int verdict);
 /* Frees a guest and gives back all that it holds. Accepts NULL. */

@@ -14,32 +14,115 @@ import sys
 import threading
 import time
 
-from kit import PATIENCE, UPGRADE, main, patient, prerequisites, run_async, same, soon, test, true
+import kit
+from kit import PATIENCE, UPGRADE, holds, main, patient, prerequisites, run_async, same, soon, test, true
 
 with prerequisites():
     import jwt
     import websockets
     from roomskit import (ADMIN, ALL_FULL, AUTH, BAD_PASSWORD, BAD_ROOM, BAD_TOKEN, DENIED, DENIED_ALL, ENTERED, FORBIDDEN,
-                          PASSWORD, ROOM_FULL, SECRET, Raw, Server, administered, bearer, connect, ended, engine_refuses, error,
+                          INVALID, PASSWORD, ROOM_FULL, SECRET, Raw, Server, administered, bearer, connect, ended, engine_refuses, error,
                           folder, handshake, linnet, path, pbkdf2, silent, strict, token, with_tokens)
 
 
 # ------------------------------------------------------------------------------------------------ handshake, legacy
 
 
+def raw_head(method, version, *fields):
+    """A request with just these fields, in this order; its Host is its own affair."""
+    return ("%s /rooms HTTP/%s\r\n%s\r\n" % (method, version, "".join(field + "\r\n" for field in fields))).encode()
+
+
+KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+GOOD = ("Host: x", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", KEY)
+
+
+def but(number, *instead):
+    """A good head's fields, with other ones in the place of one of them."""
+    return (*GOOD[:number], *instead, *GOOD[number + 1:])
+
+
+# What is wrong, the status, the code, and the head: in the order of the checks.
+MALFORMED = [
+    *(("the method " + method, 405, "METHOD_NOT_ALLOWED", raw_head(method, "1.1", *GOOD)) for method in ("POST", "PUT", "DELETE", "OPTIONS")),
+    ("a plain POST", 405, "METHOD_NOT_ALLOWED", raw_head("POST", "1.1", "Host: x", "Content-Length: 0", "Connection: close")),
+    ("HTTP/1.0", 400, "WEBSOCKET_BAD_UPGRADE", raw_head("GET", "1.0", *GOOD)),
+    ("a plain GET", 426, "WEBSOCKET_BAD_UPGRADE", raw_head("GET", "1.1", "Host: x", "Connection: close")),
+    ("no Upgrade", 426, "WEBSOCKET_BAD_UPGRADE", raw_head("GET", "1.1", *but(1))),
+    ("another Upgrade", 426, "WEBSOCKET_BAD_UPGRADE", raw_head("GET", "1.1", *but(1, "Upgrade: h2c"))),
+    ("two Upgrade fields", 400, "WEBSOCKET_BAD_UPGRADE", raw_head("GET", "1.1", *but(1, "Upgrade: websocket", "Upgrade: websocket"))),
+    ("no Connection", 426, "WEBSOCKET_BAD_UPGRADE", raw_head("GET", "1.1", *but(2))),
+    ("another Connection", 426, "WEBSOCKET_BAD_UPGRADE", raw_head("GET", "1.1", *but(2, "Connection: keep-alive"))),
+    ("a part of a word", 426, "WEBSOCKET_BAD_UPGRADE", raw_head("GET", "1.1", *but(2, "Connection: upgraded"))),
+    ("a body", 400, "WEBSOCKET_BAD_UPGRADE", raw_head("GET", "1.1", *GOOD, "Content-Length: 1") + b"x"),
+    ("no version", 426, "WEBSOCKET_BAD_VERSION", raw_head("GET", "1.1", *but(3))),
+    *(("version " + version, 426, "WEBSOCKET_BAD_VERSION", raw_head("GET", "1.1", *but(3, "Sec-WebSocket-Version: " + version)))
+      for version in ("12", "14", "8", "013", "13, 8", "")),
+    ("two versions", 400, "WEBSOCKET_BAD_VERSION", raw_head("GET", "1.1", *GOOD, "Sec-WebSocket-Version: 13")),
+    ("no key", 400, "WEBSOCKET_KEY_MISSING", raw_head("GET", "1.1", *but(4))),
+    ("an empty key", 400, "WEBSOCKET_KEY_MISSING", raw_head("GET", "1.1", *but(4, "Sec-WebSocket-Key: "))),
+    *(("the key " + key, 400, "WEBSOCKET_KEY_INVALID", raw_head("GET", "1.1", *but(4, "Sec-WebSocket-Key: " + key)))
+      for key in ("c2hvcnQ=", "x", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZR==", "dGhlIHNhbXBsZSBub25jZS4=", "dGhlIHNhbXBsZSBub25j_Q==",
+                  "MTIzNDU2Nzg5MDEyMzQ1Njc=", "=" * 24)),
+    ("two keys", 400, "WEBSOCKET_KEY_INVALID", raw_head("GET", "1.1", *GOOD, KEY)),
+]
+WORDS = {  # message by mode, category and type
+    "METHOD_NOT_ALLOWED": ("method not allowed", "method not allowed", "client_error", "method_not_allowed"),
+    "WEBSOCKET_BAD_UPGRADE": ("bad request", "websocket upgrade required", *INVALID),
+    "WEBSOCKET_BAD_VERSION": ("bad request", "websocket version 13 required", *INVALID),
+    "WEBSOCKET_KEY_MISSING": ("bad request", "websocket key required", *INVALID),
+    "WEBSOCKET_KEY_INVALID": ("bad request", "invalid websocket key", *INVALID)}
+
+
+def refuses_malformed(s, is_strict):
+    for what, wanted, code, head in MALFORMED:
+        with kit.Raw(s.port, head) as c:
+            body = c.all()
+            message, *kind = WORDS[code][is_strict], *WORDS[code][2:]
+            same("the status for " + what, c.status, wanted)
+            same("the body for " + what, json.loads(body), error(code, message, *kind))
+            holds("its head", c.head, "Content-Type: application/json\r\n")
+            holds("its head", c.head, "Content-Length: %d\r\n" % len(body))
+            if wanted == 405:
+                holds("its head", c.head, "Allow: GET")
+            if wanted == 426:
+                holds("its head", c.head, "Upgrade: websocket\r\n")
+                holds("its head", c.head, "Sec-WebSocket-Version: 13\r\n")
+    plain = sum(" plain " in what for what, *_ in MALFORMED)
+    found = s.metrics("?form=strict")
+    same("they are counted", (found["invalid_ws_keys"], found["rejected_total"]), (len(MALFORMED) - plain, 0))
+
+
+def accepts_what_is_only_spelled_otherwise(s, *more):
+    for what, fields in (("as it is", GOOD), ("other cases", ("hOST: x", "uPGRADE: WebSocket", "CONNECTION: uPGRADE", *GOOD[3:])),
+                         ("a list", but(2, "Connection: keep-alive, Upgrade")), ("two fields", but(2, "Connection: keep-alive", "Connection: Upgrade")),
+                         ("offers", (*GOOD, "Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Extensions: permessage-deflate"))):
+        with kit.Raw(s.port, raw_head("GET", "1.1", *fields, *more)) as c:
+            same("the head for " + what, c.head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                                 "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+
+
 @test
-def legacy_rows_1_to_3_method_and_upgrade():
-    with Server() as s:
-        engine_refuses(s, 405, "POST", method="POST")
-        for what, wanted, change in (("no Upgrade", 426, {"Upgrade": "h2c"}), ("no Connection", 426, {"Connection": "keep-alive"}),
-                                     ("no key", 400, {"Sec_WebSocket_Key": None}), ("an empty key", 400, {"Sec_WebSocket_Key": ""}),
-                                     ("a short key", 400, {"Sec_WebSocket_Key": "c2hvcnQ="})):
-            engine_refuses(s, wanted, what, **change)
-        head = engine_refuses(s, 426, "version 12", Sec_WebSocket_Version="12")
-        true("the answer names the version", "Sec-WebSocket-Version: 13\r\n" in head)
-        with Raw(s) as c:
-            same("the head", c.head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+def legacy_rows_1_to_3_method_upgrade_and_key():
+    with administered() as s:
+        refuses_malformed(s, False)
+        accepts_what_is_only_spelled_otherwise(s)
+
+
+@test
+def legacy_rows_4_to_6_come_in_this_order():
+    """A password before a place, a place before a token, a token before the rules."""
+    path("passwords", "locked:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
+    path("order-rules", "deny all forbidden anyone\nallow all > anyone\n")
+    with with_tokens("--room-passwords", path("passwords"), "--rules", path("order-rules"), "--max-registrations", "1") as s:
+        bad, right = {"Authorization": "Bearer x"}, "?room=locked&room_password=" + PASSWORD.replace(" ", "+")
+        same("a token, with a place", handshake(s, right, **bad), BAD_TOKEN)
+        same("a token before the rules", handshake(s, "?room=forbidden", **bad), BAD_TOKEN)
+        same("the rules", handshake(s, "?room=forbidden"), FORBIDDEN)
+        with Raw(s):
+            same("a password", handshake(s, "?room=locked&room_password=x", **bad), BAD_PASSWORD)
+            same("a place", handshake(s, right, **bad), ALL_FULL)
+            same("a name before all that", handshake(s, "?room=*&room_password=x", **bad), BAD_ROOM)
 
 
 @test
@@ -130,12 +213,23 @@ def strict_row_2_origins():
 
 
 @test
+def strict_rows_3_to_7_method_upgrade_version_and_key():
+    with strict() as s:
+        refuses_malformed(s, True)
+        same("before origin, room and token", handshake(s, "?room=*", Origin="null", Sec_WebSocket_Version="12")[0], 426)
+        accepts_what_is_only_spelled_otherwise(s, "Authorization: Bearer " + token())
+
+
+@test
 def strict_row_8_room_names():
     with strict("--anonymous") as s:
         for name in ("a%20b", "a/b", "%00", "x" * 129, "%zz", "a,b", "%C3%A4", "$linnet.presence.a", "*", "a.>"):
             same("room " + name, handshake(s, "?room=" + name), BAD_ROOM)
         for name in ("x" * 128, "AZaz09._:-", "", "a..b"):
             same("room " + name, handshake(s, "?room=" + name), ENTERED)
+        bad = (400, error("WEBSOCKET_INVALID_NAME", "invalid name", *INVALID))
+        for name, wanted in (("%C3%A4" * 32, ENTERED), ("x" * 64, ENTERED), ("x" * 65, bad), ("%ff", bad), ("%zz", bad), ("a%00b", bad), ("%0A", bad)):
+            same("the name " + name, handshake(s, "?name=" + name), wanted)
 
 
 @test
@@ -150,6 +244,13 @@ def strict_rows_9_and_10_tokens():
         same("an expired one", handshake(s, Authorization="Bearer " + token(lifetime=-10)), invalid)
         same("a good one", handshake(s, Authorization="Bearer " + token()), ENTERED)
         same("the room goes before", handshake(s, "?room=*"), BAD_ROOM)
+    with strict("--query-token") as s:
+        same("in the address, where that is wanted", handshake(s, "?token=" + token()), ENTERED)
+        same("a bad one there", handshake(s, "?token=x"), invalid)
+        same("a bearer hides it", handshake(s, "?token=" + token(), Authorization="Bearer x"), invalid)
+        same("even an empty one", handshake(s, "?token=" + token(), Authorization="Bearer "), required)
+    with administered("--rooms", "strict", "--anonymous") as s:
+        same("nobody could verify it", handshake(s, Authorization="Bearer " + token()), invalid)
     with strict("--anonymous") as s:
         same("none, where that is allowed", handshake(s), ENTERED)
         same("one that is shown is verified", handshake(s, Authorization="Bearer x"), invalid)
@@ -183,6 +284,12 @@ def strict_row_12_capacity():
             with Raw(s, target="/rooms?room=b"):
                 same("a full house", handshake(s, "?room=c"), (503, DENIED_ALL))
             same("a bad token goes before", handshake(s, "?room=a", Authorization="Bearer x")[0], 403)
+    path("passwords", "locked:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
+    with strict("--anonymous", "--max-registrations", "1", "--room-passwords", path("passwords")) as s, Raw(s):
+        same("so does a bad password", handshake(s, "?room=locked", X_WebSocket_Room_Password="x"), FORBIDDEN)
+        same("then there is no place", handshake(s, "?room=locked", X_WebSocket_Room_Password=PASSWORD), (503, DENIED_ALL))
+    with strict("--anonymous", "--max-rooms", "1") as s, Raw(s):
+        same("rooms count, too", handshake(s, "?room=a"), (503, DENIED_ALL))
 
 
 # ------------------------------------------------------------------------------------------------ limits
@@ -199,14 +306,34 @@ def the_number_of_rooms_is_limited():
 
 @patient
 def joins_are_limited_in_time():
-    with administered("--join-rate", "5") as s:
-        results = [handshake(s)[0] for _ in range(30)]
-        true("ten at once: %s" % results, results[:10] == [101] * 10 and 503 in results)
-        with Raw(s) as c:
-            if c.status == 503:
-                true("it says when", "Retry-After: 1\r\n" in c.head)
-        time.sleep(0.5)
-        same("and later again", handshake(s), ENTERED)
+    for mode, message in (("legacy", "websocket rate limit exceeded"), ("strict", "websocket room join denied")):
+        refused = (503, error("WEBSOCKET_JOIN_DENIED", message, "server_error", "service_unavailable"))
+        with administered("--rooms", mode, *["--anonymous"] * (mode == "strict"), "--join-rate", "5") as s:
+            results = [handshake(s) for _ in range(30)]
+            true("ten at once: %s" % results, results[:10] == [ENTERED] * 10)
+            true("then they are refused: %s" % results, refused in results and all(r in (ENTERED, refused) for r in results))
+            with Raw(s) as c:
+                if c.status == 503:
+                    true("it says when", "Retry-After: 1\r\n" in c.head)
+            time.sleep(0.5)
+            same("and later again", handshake(s), ENTERED)
+
+
+@test
+def connections_are_limited_over_all_endpoints():
+    for mode, refused in (("legacy", ALL_FULL), ("strict", (503, DENIED_ALL))):
+        with administered("--rooms", mode, *["--anonymous"] * (mode == "strict"), "--max-connections", "1", "--workers", "1") as s, Raw(s):
+            same("a second one", handshake(s), refused)
+
+
+@test
+def who_names_no_room_is_in_the_default_one():
+    with Server() as s, Raw(s, target="/rooms") as a, Raw(s, target="/rooms?room=") as b, Raw(s, target="/rooms?room=default") as c, \
+            Raw(s, target="/rooms?room=Default") as other:
+        a.send(0x81, b"x")
+        same("all of them are there", (a.receive(), b.receive(), c.receive()), 3 * ((0x81, b"x"),))
+        other.send(0x81, b"y")
+        same("and not here", other.receive(), (0x81, b"y"))
 
 
 @test
@@ -475,6 +602,23 @@ def a_token_may_be_exchanged_where_that_is_wanted():
     with with_tokens() as s, Raw(s) as c:
         c.send(0x81, refresh("x").encode())
         same("elsewhere it is a message", c.receive(), (0x81, refresh("x").encode()))
+
+
+# ------------------------------------------------------------------------------------------------ life
+
+
+@patient
+def who_does_not_answer_pings_is_given_up():
+    with administered("--ping-interval", "200ms", "--pong-wait", "400ms") as s, Raw(s) as silent_one, Raw(s) as other:
+        same("a ping", silent_one.receive(), (0x89, b""))
+        end = time.monotonic() + 1
+        while time.monotonic() < end:  # who answers stays
+            first, payload = other.receive()
+            same("a ping", first, 0x89)
+            other.send(0x8A, payload)
+        same("the end of who does not", silent_one.closed(), (1011, "ping timeout"))
+        silent_one.socket.close()
+        s.settle(members=1)
 
 
 # ------------------------------------------------------------------------------------------------ rates

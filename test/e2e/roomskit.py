@@ -116,6 +116,7 @@ def error(code, message, category, kind):
 
 
 AUTH = ("auth_error", "forbidden_request")
+INVALID = ("validation_error", "validation_failure")
 BAD_TOKEN = (403, error("WEBSOCKET_INVALID_TOKEN", "forbidden: invalid token", *AUTH))
 BAD_PASSWORD = (403, error("WEBSOCKET_ROOM_FORBIDDEN", "forbidden: bad room password", *AUTH))
 ROOM_FULL = (429, error("WEBSOCKET_JOIN_DENIED", "websocket room at capacity", "rate_limit_error", "rate_limited"))
@@ -123,7 +124,7 @@ ALL_FULL = (503, error("WEBSOCKET_JOIN_DENIED", "websocket hub at capacity", "se
 DENIED = error("WEBSOCKET_JOIN_DENIED", "websocket room join denied", "rate_limit_error", "rate_limited")
 DENIED_ALL = error("WEBSOCKET_JOIN_DENIED", "websocket room join denied", "server_error", "service_unavailable")
 FORBIDDEN = (403, error("WEBSOCKET_ROOM_FORBIDDEN", "websocket room access denied", *AUTH))
-BAD_ROOM = (400, error("WEBSOCKET_INVALID_ROOM", "invalid websocket room", "validation_error", "validation_failure"))
+BAD_ROOM = (400, error("WEBSOCKET_INVALID_ROOM", "invalid websocket room", *INVALID))
 ENTERED = (101, None)
 
 
