@@ -15,7 +15,7 @@ import threading
 import time
 
 import kit
-from kit import PATIENCE, UPGRADE, holds, main, patient, prerequisites, run_async, same, soon, test, true
+from kit import PATIENCE, UPGRADE, dial, holds, main, patient, prerequisites, request, run_async, same, soon, test, true
 
 with prerequisites():
     import jwt
@@ -351,6 +351,19 @@ def who_comes_again_takes_no_second_place():
                 same("let in", c.status, 101)
             s.settle(members=0)
         same("every place was given back", s.settle(members=0)["rooms"], 0)
+
+
+@test
+def an_offer_that_is_malformed_is_refused_once_and_leaves_nothing():
+    """It is looked at last: after the password was worked out, when the request has been waiting."""
+    path("passwords", "locked:" + pbkdf2(PASSWORD, 10000, 32) + "\n")
+    wanted = (400, error("WEBSOCKET_BAD_UPGRADE", "bad request", *INVALID))
+    with administered("--room-passwords", path("passwords")) as s:
+        for _ in range(5):
+            same("the answer", handshake(s, "?room=locked", X_WebSocket_Room_Password=PASSWORD, Sec_WebSocket_Protocol="a, a"), wanted)
+        s.settle(members=0, rooms=0, joined_total=0)
+        same("it goes on", handshake(s, "?room=locked", X_WebSocket_Room_Password=PASSWORD), ENTERED)
+        same("its end", s.stop(), 0)
 
 
 # ------------------------------------------------------------------------------------------------ messages
@@ -724,6 +737,23 @@ def broadcasts_are_for_administrators():
         same("in any case", s.ask("POST", "/_admin/broadcast", {"Authorization": "bEARER " + ADMIN}, b"x")[0], 204)
     with Server() as s:
         same("without a secret there is none", s.ask("POST", "/_admin/broadcast", {"Authorization": "Bearer "}, b"x")[0], 404)
+
+
+@test
+def a_broadcast_to_a_server_that_ends_is_rejected():
+    rejected = error("WEBSOCKET_BROADCAST_REJECTED", "websocket broadcast rejected", "server_error", "service_unavailable")
+    head = request("/_admin/broadcast", {"Authorization": "Bearer " + ADMIN, "Content-Length": "1"}, "POST")
+    with administered("--drain", "60s") as s, dial(s.port) as c, Raw(s) as member:
+        c.sendall(head)
+        s.settle(members=1)
+        s.process.send_signal(signal.SIGTERM)
+        same("the member is told", member.closed(), (1001, "going away"))
+        c.sendall(b"x")
+        answer = b""
+        while piece := c.recv(4096):
+            answer += piece
+        holds("the answer", answer.decode(), "HTTP/1.1 503 ")
+        same("its body", json.loads(answer.partition(b"\r\n\r\n")[2]), rejected)
 
 
 @test
