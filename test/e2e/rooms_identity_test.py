@@ -6,10 +6,12 @@
 The independent side is hashlib, PyJWT over cryptography, and bare sockets. How it is run is said in kit.py.
 """
 import base64
+import collections
 import contextlib
 import functools
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import re
@@ -172,11 +174,12 @@ class Keys:
         curves = {bits: key_pair(name + "-ec" + bits, "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:" + curve)
                   for bits, curve in CURVES.items()}
         self.files = {alg: rsa if alg[0] in "RP" else curves[alg[2:]] for alg in ALGORITHMS if alg[0] != "H"}
-        self.secret = SECRET if name == "ours" else SECRET[::-1]
+        private = {file: serialization.load_pem_private_key(content(file), None) for file in {rsa, *curves.values()}}
+        secret = SECRET if name == "ours" else SECRET[::-1]
+        self.signing = {alg: secret if alg[0] == "H" else private[self.files[alg]] for alg in ALGORITHMS}
 
-    def sign(self, alg, claims=None, **header):
-        key = self.secret if alg[0] == "H" else content(self.files[alg])
-        return jwt.encode(claims or {"sub": "u-1"}, key, algorithm=alg, headers=header)
+    def sign(self, alg, **header):
+        return jwt.encode({"sub": "u-1"}, self.signing[alg], algorithm=alg, headers=header)
 
     def words(self):
         return [word for file in sorted(set(self.files.values())) for word in ("--auth-key", file + ".pub")]
@@ -206,19 +209,21 @@ def token_of_size(size):
 
 @contextlib.contextmanager
 def judges(*args):
-    """A legacy and a strict server, which think the same of every token; says so, and then counts."""
+    """A legacy and a strict server, which judge in turn, and have counted well at the end."""
     with administered(*args) as legacy, administered("--rooms", "strict", *args) as strict_one:
-        seen = {101: 0, 403: 0}
+        turns = itertools.cycle(((legacy, BAD_TOKEN), (strict_one, STRICTLY_BAD)))
+        seen = collections.Counter()
 
         def judge(what, text, wanted):
-            seen[wanted] += 1
-            for server, refusal in ((legacy, BAD_TOKEN), (strict_one, STRICTLY_BAD)):
-                same("the answer to " + what, handshake(server, Authorization="Bearer " + text), ENTERED if wanted == 101 else refusal)
+            server, refusal = next(turns)
+            answer = handshake(server, Authorization="Bearer " + text)
+            seen[server, answer[0]] += 1
+            same("the answer to " + what, answer, ENTERED if wanted == 101 else refusal)
 
         yield judge
         for server in (legacy, strict_one):
             found = server.settle(members=0)
-            same("good and bad ones", (found["tokens_total"], found["security_refused_total"]), (seen[101], seen[403]))
+            same("good and bad ones", (found["tokens_total"], found["security_refused_total"]), (seen[server, 101], seen[server, 403]))
 
 
 def with_bit_changed(text, part):

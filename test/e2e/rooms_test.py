@@ -135,6 +135,10 @@ def legacy_row_5_full_rooms_and_a_full_house():
                 same("all are looked at first", handshake(s, "?room=a"), ALL_FULL)
         s.settle(members=0, rooms=0)
         same("all are gone", handshake(s, "?room=a"), ENTERED)
+    with administered() as s, Raw(s), Raw(s), Raw(s):
+        found = s.metrics("?form=legacy")
+        same("without limits", {name: found[name] for name in found if "max" in name}, {"max_connections": 0, "max_room_connections": 0})
+        same("there may be more", s.settle(members=3)["rooms"], 1)
 
 
 @test
@@ -427,18 +431,31 @@ def a_message_cut_short_by_a_close_is_not_delivered():
 
 @test
 def frames_that_break_the_protocol_have_their_codes():
-    for what, bytes_, wanted in (
-            ("a length with the top bit", b"\x82\xff\x80\0\0\0\0\0\0\1\0\0\0\0", 1002), ("no mask", b"\x81\x01x", 1002),
-            ("RSV1", b"\xc1\x80\0\0\0\0", 1002), ("a reserved opcode", b"\x83\x80\0\0\0\0", 1002),
-            ("a long length for a short frame", b"\x81\xfe\0\1\0\0\0\0x", 1002),
-            ("a fragmented ping", b"\x09\x80\0\0\0\0", 1002), ("a large ping", b"\x89\xfe\0\x7e\0\0\0\0" + bytes(126), 1002),
-            ("a close of one byte", b"\x88\x81\0\0\0\0\3", 1002), ("a bad close code", b"\x88\x82\0\0\0\0\x03\xe7", 1002),
-            ("a stray continuation", b"\x80\x81\0\0\0\0x", 1002), ("text in text", b"\x01\x81\0\0\0\0a\x81\x81\0\0\0\0b", 1002),
-            ("bad UTF-8", b"\x81\x81\0\0\0\0\xff", 1007), ("too much", b"\x82\xff\0\0\0\0\0\x10\0\1\0\0\0\0", 1009)):
-        with Server() as s, Raw(s) as c:
-            c.socket.sendall(bytes_)
-            same("the code for " + what, c.closed()[0], wanted)
-            same("the server goes on", handshake(s), ENTERED)
+    with administered() as legacy, administered("--rooms", "strict", "--anonymous") as strict_one:
+        for what, bytes_, wanted in (
+                ("a length with the top bit", b"\x82\xff\x80\0\0\0\0\0\0\1\0\0\0\0", (1002, "frame length has its highest bit set")),
+                ("no mask", b"\x81\x01x", (1002, "frame from a client is not masked")),
+                ("RSV1", b"\xc1\x80\0\0\0\0", (1002, "reserved bits are set")),
+                ("a reserved opcode", b"\x83\x80\0\0\0\0", (1002, None)),
+                ("a long length for a short frame", b"\x81\xfe\0\1\0\0\0\0x", (1002, None)),
+                ("a fragmented ping", b"\x09\x80\0\0\0\0", (1002, None)),
+                ("a large ping", b"\x89\xfe\0\x7e\0\0\0\0" + bytes(126), (1002, None)),
+                ("a close of one byte", b"\x88\x81\0\0\0\0\3", (1002, None)),
+                ("a bad close code", b"\x88\x82\0\0\0\0\x03\xe7", (1002, None)),
+                ("a stray continuation", b"\x80\x81\0\0\0\0x", (1002, "continuation without a message")),
+                ("text in text", b"\x01\x81\0\0\0\0a\x81\x81\0\0\0\0b", (1002, None)),
+                ("bad UTF-8", b"\x81\x81\0\0\0\0\xff", (1007, "text is not UTF-8")),
+                ("too much", b"\x82\xff\0\0\0\0\0\x10\0\1\0\0\0\0", (1009, "message is too big")),
+                ("too much in fragments", (b"\x02" + b"\xff\0\0\0\0\0\x10\0\0\0\0\0\0" + bytes(1 << 20)) + b"\x80\x81\0\0\0\0x",
+                 (1009, "message is too big"))):
+            for s in (legacy, strict_one):
+                with Raw(s) as c:
+                    c.socket.sendall(bytes_)
+                    code, reason = c.closed()
+                    same("the code for " + what, code, wanted[0])
+                    same("its reason", reason, wanted[1] or reason)
+                    true("it says what is wrong with " + what, reason)
+                    same("the server goes on", handshake(s), ENTERED)
 
 
 @test
