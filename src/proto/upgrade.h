@@ -30,7 +30,7 @@ bool ln_upgrade_is_key(ln_span key);
  * missing is check's to say. */
 bool ln_upgrade_is_wanted(const ln_head *head);
 
-/* What is wrong with a request; the last one is no fault of its own. */
+/* What a refusal is for; the last one is not the request's doing, and never check's verdict. */
 typedef enum ln_upgrade_fault {
     LN_UPGRADE_BAD_METHOD,
     LN_UPGRADE_BAD_FORM, /* no upgrade, or not so */
