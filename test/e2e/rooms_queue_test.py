@@ -248,7 +248,7 @@ def block_ends_with_the_connection():
     for farewell in (lambda c: c.send(0x88, struct.pack("!H", 1000)), lambda c: c.socket.close()):
         with embedded() as (program, slow):
             _, lost = program.fill()
-            program.order(lost + 1, LONG_MS)
+            program.order(lost + 1, LONG_MS, size=1 << 20)  # for which nothing else may wait
             time.sleep(SHORT_MS / 1000)
             farewell(slow)
             rc, took = program.answer(lost + 1)
