@@ -183,7 +183,7 @@ LN_API const ln_identity *ln_rooms_identity(const ln_conn *c);
 
 /*
  * What became of a publication, on all workers together. In plumego's words: attempted is the sum
- * of all four, enqueued delivered + queued, skipped closed.
+ * of all four, enqueued delivered + queued, skipped closed. What was queued may be displaced later.
  */
 typedef void ln_rooms_result_handler(const ln_publish_result *result, void *user);
 
@@ -236,6 +236,8 @@ typedef struct ln_rooms_stats {
     uint64_t dropped_total;
     uint64_t closed_total;
     uint64_t abandoned_total; /* messages that waited for a rate when their sender went */
+    /* of queued_total: gave way to newer ones (LN_OVERFLOW_DROP_OLDEST, LN_OVERFLOW_KEEP_LATEST) */
+    uint64_t displaced_total;
 } ln_rooms_stats;
 
 /* Fills *stats. Any thread; the numbers are a moment's, not a transaction's. */

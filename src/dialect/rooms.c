@@ -270,16 +270,25 @@ static int make(ln_server *server, const char *path, const ln_rooms_options *o, 
     return 0;
 }
 
-/* The endpoint is the last route: could its connections have such queues? */
-static int check_queues(const ln_rooms *rm)
+/* Could the endpoint's connections have such queues? */
+static int check_queues(const ln_rooms *rm, const ln_plan *plan)
 {
-    const ln_routes *const routes = &rm->server->routes;
     ln_queue_options settled;
     int rc = 0;
 
     for (size_t i = 0; i < rm->queue_count && rc == 0; i++)
-        rc = ln_plan_queue(&routes->list[routes->count - 1]->plan, &rm->queues[i].queue, &settled);
+        rc = ln_plan_queue(plan, &rm->queues[i].queue, &settled);
     return rc;
+}
+
+/* What only a dialect can ask for: the endpoint is the last route. */
+static int complete_plan(ln_rooms *rm)
+{
+    const ln_routes *const routes = &rm->server->routes;
+    ln_plan *const plan = &routes->list[routes->count - 1]->plan;
+
+    plan->refuse = ln_rooms_on_malformed;
+    return check_queues(rm, plan);
 }
 
 static int add_routes(ln_rooms *rm)
@@ -296,7 +305,7 @@ static int add_routes(ln_rooms *rm)
     ws.origins = "*"; /* looked at here, so that the refusal is JSON */
     int rc = ln_server_ws(rm->server, rm->path, &handlers, &ws);
     if (rc == 0)
-        rc = check_queues(rm);
+        rc = complete_plan(rm);
     if (rc == 0 && rm->admin_secret != NULL)
         rc = ln_rooms_admin_mount(rm);
     if (rc == 0)

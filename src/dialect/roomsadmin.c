@@ -231,7 +231,7 @@ static int write_strict(ln_buf *out, const ln_rooms *rm, const ln_rooms_stats *s
         {"broadcast_attempted", enqueued + s->dropped_total + s->closed_total},
         {"broadcast_enqueued", enqueued},
         {"broadcast_skipped", s->closed_total},
-        {"broadcast_dropped", s->dropped_total},
+        {"broadcast_dropped", s->dropped_total + s->displaced_total},
         {"security_rejections", s->security_refused_total},
         {"invalid_ws_keys", server.malformed_total},
         {"successful_auths", s->tokens_total},
@@ -266,6 +266,7 @@ static int write_ours(ln_buf *out, const ln_rooms_stats *s)
         {"queued_total", s->queued_total},
         {"dropped_total", s->dropped_total},
         {"closed_total", s->closed_total},
+        {"displaced_total", s->displaced_total},
     };
     return write_figures(out, list, LN_ARRAY_SIZE(list));
 }

@@ -22,6 +22,11 @@
 enum { BODY_SIZE = 256, BUSY_S = 1 };
 
 typedef enum cause {
+    BAD_METHOD,
+    BAD_UPGRADE,
+    BAD_VERSION,
+    NO_KEY,
+    BAD_KEY,
     BAD_ORIGIN,
     BAD_ROOM,
     BAD_NAME,
@@ -48,32 +53,44 @@ static const struct {
     bool is_security;
     const char *code, *legacy, *strict, *category, *type;
 } refusals[] = {
-    [BAD_ORIGIN] = {403, true, "FORBIDDEN_ORIGIN", "forbidden origin", "forbidden origin", AUTH},
-    [BAD_ROOM] = {400, true, "INVALID_ROOM", "invalid websocket room", "invalid websocket room",
-                  VALIDATION},
-    [BAD_NAME] = {400, false, "INVALID_NAME", "invalid name", "invalid name", VALIDATION},
-    [NO_TOKEN] = {401, true, "TOKEN_REQUIRED", "websocket token required",
+    [BAD_METHOD] = {405, false, "METHOD_NOT_ALLOWED", "method not allowed", "method not allowed",
+                    "client_error", "method_not_allowed"},
+    [BAD_UPGRADE] = {426, false, "WEBSOCKET_BAD_UPGRADE", "bad request",
+                     "websocket upgrade required", VALIDATION},
+    [BAD_VERSION] = {426, false, "WEBSOCKET_BAD_VERSION", "bad request",
+                     "websocket version 13 required", VALIDATION},
+    [NO_KEY] = {400, false, "WEBSOCKET_KEY_MISSING", "bad request", "websocket key required",
+                VALIDATION},
+    [BAD_KEY] = {400, false, "WEBSOCKET_KEY_INVALID", "bad request", "invalid websocket key",
+                 VALIDATION},
+    [BAD_ORIGIN] = {403, true, "WEBSOCKET_FORBIDDEN_ORIGIN", "forbidden origin", "forbidden origin",
+                    AUTH},
+    [BAD_ROOM] = {400, true, "WEBSOCKET_INVALID_ROOM", "invalid websocket room",
+                  "invalid websocket room", VALIDATION},
+    [BAD_NAME] = {400, false, "WEBSOCKET_INVALID_NAME", "invalid name", "invalid name", VALIDATION},
+    [NO_TOKEN] = {401, true, "WEBSOCKET_TOKEN_REQUIRED", "websocket token required",
                   "websocket token required", "auth_error", "unauthorized_request"},
-    [BAD_TOKEN] = {403, true, "INVALID_TOKEN", "forbidden: invalid token",
+    [BAD_TOKEN] = {403, true, "WEBSOCKET_INVALID_TOKEN", "forbidden: invalid token",
                    "invalid websocket token", AUTH},
-    [BAD_PASSWORD] = {403, true, "ROOM_FORBIDDEN", "forbidden: bad room password",
+    [BAD_PASSWORD] = {403, true, "WEBSOCKET_ROOM_FORBIDDEN", "forbidden: bad room password",
                       "websocket room access denied", AUTH},
-    [FORBIDDEN] = {403, true, "ROOM_FORBIDDEN", "websocket room access denied",
+    [FORBIDDEN] = {403, true, "WEBSOCKET_ROOM_FORBIDDEN", "websocket room access denied",
                    "websocket room access denied", AUTH},
-    [ROOM_FULL] = {429, false, "JOIN_DENIED", "websocket room at capacity",
+    [ROOM_FULL] = {429, false, "WEBSOCKET_JOIN_DENIED", "websocket room at capacity",
                    "websocket room join denied", RATE},
-    [ALL_FULL] = {503, false, "JOIN_DENIED", "websocket hub at capacity",
+    [ALL_FULL] = {503, false, "WEBSOCKET_JOIN_DENIED", "websocket hub at capacity",
                   "websocket room join denied", UNAVAILABLE},
-    [TOO_MANY_JOINS] = {503, false, "JOIN_DENIED", "websocket rate limit exceeded",
+    [TOO_MANY_JOINS] = {503, false, "WEBSOCKET_JOIN_DENIED", "websocket rate limit exceeded",
                         "websocket room join denied", UNAVAILABLE},
-    [TOO_MANY_ATTEMPTS] = {429, false, "RATE_LIMITED", "too many room passwords tried",
+    [TOO_MANY_ATTEMPTS] = {429, false, "WEBSOCKET_RATE_LIMITED", "too many room passwords tried",
                            "too many room passwords tried", RATE},
-    [BUSY] = {503, false, "BUSY", "too many room passwords to check",
+    [BUSY] = {503, false, "WEBSOCKET_BUSY", "too many room passwords to check",
               "too many room passwords to check", UNAVAILABLE},
-    [NO_MEMORY] = {503, false, "OUT_OF_MEMORY", "out of memory", "out of memory", UNAVAILABLE},
+    [NO_MEMORY] = {503, false, "WEBSOCKET_OUT_OF_MEMORY", "out of memory", "out of memory",
+                   UNAVAILABLE},
 };
 
-static void reply(const ln_rooms *rm, ln_request *r, cause why)
+static void reply_with(const ln_rooms *rm, ln_request *r, unsigned status, cause why)
 {
     const bool is_strict = rm->options.mode == LN_ROOMS_STRICT;
     ln_conn *const c = r->exchange->conn; /* r may be gone when it is answered */
@@ -81,14 +98,23 @@ static void reply(const ln_rooms *rm, ln_request *r, cause why)
 
     const int n =
         snprintf(body, sizeof body,
-                 "{\"error\":{\"code\":\"WEBSOCKET_%s\",\"message\":\"%s\",\"category\":\"%s\","
+                 "{\"error\":{\"code\":\"%s\",\"message\":\"%s\",\"category\":\"%s\","
                  "\"type\":\"%s\"}}\n",
                  refusals[why].code, is_strict ? refusals[why].strict : refusals[why].legacy,
                  refusals[why].category, refusals[why].type);
-    const int rc =
-        ln_request_reply(r, refusals[why].status, "application/json", (ln_span){body, (size_t)n});
+    const int rc = ln_request_reply(r, status, "application/json", (ln_span){body, (size_t)n});
     if (rc < 0) /* only for want of memory */
         ln_conn_drop(c, rc);
+}
+
+void ln_rooms_on_malformed(ln_request *r, const ln_upgrade_verdict *why, void *user)
+{
+    static const cause causes[] = {
+        [LN_UPGRADE_BAD_METHOD] = BAD_METHOD,   [LN_UPGRADE_BAD_FORM] = BAD_UPGRADE,
+        [LN_UPGRADE_BAD_VERSION] = BAD_VERSION, [LN_UPGRADE_NO_KEY] = NO_KEY,
+        [LN_UPGRADE_BAD_KEY] = BAD_KEY,         [LN_UPGRADE_NO_ROOM] = ALL_FULL,
+    };
+    reply_with(user, r, why->status, causes[why->fault]);
 }
 
 /* Answers; a guest that waited is gone after that. */
@@ -104,7 +130,7 @@ static void refuse_after(const ln_rooms *rm, ln_request *r, cause why, uint64_t 
         const int n = snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)wait_s);
         (void)ln_request_add_header(r, "Retry-After", (ln_span){seconds, (size_t)n});
     }
-    reply(rm, r, why);
+    reply_with(rm, r, refusals[why].status, why);
 }
 
 static void refuse(const ln_rooms *rm, ln_request *r, cause why)

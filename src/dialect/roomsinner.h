@@ -107,7 +107,7 @@ typedef struct ln_rooms_counts {
     _Atomic uint64_t joined, refused, security_refused, tokens, password_checks, passwords_wrong;
     _Atomic uint64_t attempts_limited, busy, expired, refreshed, refresh_refused, messages;
     _Atomic uint64_t rejected_text, forbidden, paused, rate_closed, abandoned;
-    _Atomic uint64_t deliveries[LN_TOPICS_OUTCOMES]; /* by ln_delivery */
+    _Atomic uint64_t deliveries[LN_TOPICS_COUNTS];
 } ln_rooms_counts;
 
 /* One worker's share: its thread's, but for reading the counts. */
@@ -180,6 +180,8 @@ size_t ln_rooms_find_hash(ln_rooms *rm, ln_span room, char hash[LN_ROOMS_HASH_MA
 
 /* roomsdoor.c */
 void ln_rooms_on_request(ln_request *r, void *user);
+/* Answers in its words what the engine refuses. */
+void ln_rooms_on_malformed(ln_request *r, const ln_upgrade_verdict *why, void *user);
 /* Goes on where the handshake was: after a password was judged, by `verdict`: 0 or an error. */
 void ln_rooms_go_on(ln_rooms_guest *g, ln_request *r, int verdict);
 /* Frees a guest and gives back all that it holds. Accepts NULL. */

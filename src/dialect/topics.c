@@ -73,7 +73,7 @@ int ln_topics_speak(ln_conn *c, ln_topics_send *send)
     return 0;
 }
 
-int ln_topics_tally(ln_conn *c, _Atomic uint64_t tally[LN_TOPICS_OUTCOMES])
+int ln_topics_tally(ln_conn *c, _Atomic uint64_t tally[LN_TOPICS_COUNTS])
 {
     if (ln_conn_home(c)->service == NULL)
         return LN_ERR_STATE; /* a client's connection */

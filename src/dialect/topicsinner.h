@@ -35,7 +35,7 @@ typedef struct ln_topics_listener {
     ln_subscriber subscriber;
     ln_conn *conn;
     ln_topics_send *send;    /* its dialect's way to be told */
-    _Atomic uint64_t *tally; /* of deliveries, by ln_delivery; NULL = nobody asks */
+    _Atomic uint64_t *tally; /* of deliveries; NULL = nobody asks */
 } ln_topics_listener;
 
 /* A connection subscribes for the first time: its listener, as plain WebSocket. */

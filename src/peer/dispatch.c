@@ -20,6 +20,14 @@ static void reply(ln_exchange *x, unsigned status, const char *text)
 
 /* ---- upgrades ---- */
 
+static void refuse(ln_exchange *x, const ln_plan *plan, const ln_upgrade_verdict *why)
+{
+    if (plan->refuse != NULL)
+        plan->refuse(x->request, why, plan->handlers.user);
+    else
+        reply(x, why->status, why->reason);
+}
+
 /* Is there room for one connection more? False: answered. */
 static bool has_room(ln_exchange *x)
 {
@@ -29,7 +37,10 @@ static bool has_room(ln_exchange *x)
     if (!home->is_draining && open < home->connections_max)
         return true;
     ln_count(&home->counters.shed, 1);
-    reply(x, 503, "no room for another connection\n");
+    refuse(x, &x->request->route->plan,
+           &(ln_upgrade_verdict){.status = 503,
+                                 .fault = LN_UPGRADE_NO_ROOM,
+                                 .reason = "no room for another connection\n"});
     return false;
 }
 
@@ -62,14 +73,17 @@ void ln_exchange_complete_upgrade(ln_exchange *x)
     ln_home *const home = ln_conn_home(c);
     ln_request *const r = x->request;
     ln_site *const site = &home->sites[r->route->site];
+    const bool is_deferred = r->is_deferred; /* a refusal of what was deferred frees it */
     ln_accepted a;
 
-    if (r->is_deferred && !has_room(x)) /* there was when it was asked for */
+    if (is_deferred && !has_room(x)) /* there was when it was asked for */
         return;
     const char *const malformed = ln_site_negotiate(site, &r->head, &a);
     if (malformed != NULL) {
-        reply(x, 400, malformed);
-        if (!r->is_deferred)
+        refuse(x, &r->route->plan,
+               &(ln_upgrade_verdict){
+                   .status = 400, .fault = LN_UPGRADE_BAD_FORM, .reason = malformed});
+        if (!is_deferred)
             ln_exchange_next(x);
         return;
     }
@@ -105,7 +119,7 @@ static bool judge_upgrade(ln_exchange *x)
     ln_upgrade_check_request(&r->head, &verdict);
     if (verdict.status != 101) {
         ln_count(&home->counters.malformed, 1);
-        reply(x, verdict.status, verdict.reason);
+        refuse(x, &r->route->plan, &verdict);
         return false;
     }
     const ln_plan *const e = &r->route->plan;
@@ -145,12 +159,18 @@ static void dispatch_upgrade(ln_exchange *x)
 /* A path whose only route is a WebSocket's, asked for without an upgrade. */
 static void refuse_plain(ln_exchange *x)
 {
-    const ln_home *const home = ln_conn_home(x->conn);
+    const ln_route *const route =
+        ln_routes_find(ln_conn_home(x->conn)->routes, ln_request_path(x->request), true);
+    ln_upgrade_verdict verdict;
 
-    if (ln_routes_find(home->routes, ln_request_path(x->request), true) != NULL)
-        reply(x, 426, "this is a WebSocket endpoint\n");
-    else
+    if (route == NULL) {
         reply(x, 404, "not found\n");
+    } else if (route->plan.refuse == NULL) {
+        reply(x, 426, "this is a WebSocket endpoint\n");
+    } else {
+        ln_upgrade_check_request(&x->request->head, &verdict);
+        refuse(x, &route->plan, &verdict);
+    }
 }
 
 static void dispatch_plain(ln_exchange *x)

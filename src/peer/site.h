@@ -7,6 +7,7 @@
 #define LN_SITE_H
 
 #include "home.h"
+#include "proto/upgrade.h"
 
 enum {
     LN_SITE_DEFLATE_LEVEL = 6,
@@ -24,6 +25,9 @@ typedef struct ln_plan {
     ln_queue_options queue; /* of them: what a connection may have otherwise */
     char *subprotocols;     /* owned; "" if none */
     char *origins;          /* owned; "" = same origin */
+    /* A dialect's words for refusals that are ours: answers `r`. NULL = plain text. `user` is the
+     * handlers'. */
+    void (*refuse)(ln_request *r, const ln_upgrade_verdict *why, void *user);
 } ln_plan;
 
 /* Checks and copies. LN_ERR_INVALID: a limit out of range, both on_message and on_chunk, a

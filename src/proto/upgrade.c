@@ -93,10 +93,10 @@ static bool has_body(const ln_head *head)
     return count_of(head, "Transfer-Encoding") > 0;
 }
 
-static ln_upgrade_verdict refusal(unsigned status, const char *reason)
+static ln_upgrade_verdict refusal(unsigned status, ln_upgrade_fault fault, const char *reason)
 {
     LN_ASSERT(status >= 400 && reason != NULL);
-    return (ln_upgrade_verdict){.status = status, .reason = reason};
+    return (ln_upgrade_verdict){.status = status, .fault = fault, .reason = reason};
 }
 
 static ln_upgrade_verdict judge(const ln_head *head)
@@ -106,25 +106,26 @@ static ln_upgrade_verdict judge(const ln_head *head)
     const ln_span key = ln_head_find(head, "Sec-WebSocket-Key", &keys);
 
     if (!is_get(head))
-        return refusal(405, "a WebSocket begins with GET");
+        return refusal(405, LN_UPGRADE_BAD_METHOD, "a WebSocket begins with GET");
     if (head->minor < 1)
-        return refusal(400, "a WebSocket needs HTTP/1.1");
+        return refusal(400, LN_UPGRADE_BAD_FORM, "a WebSocket needs HTTP/1.1");
     if (count_of(head, "Host") != 1)
-        return refusal(400, "exactly one Host field is needed");
+        return refusal(400, LN_UPGRADE_BAD_FORM, "exactly one Host field is needed");
     if (!ln_head_has_token(head, "Upgrade", "websocket"))
-        return refusal(426, "the Upgrade field does not name websocket");
+        return refusal(426, LN_UPGRADE_BAD_FORM, "the Upgrade field does not name websocket");
     if (count_of(head, "Upgrade") != 1)
-        return refusal(400, "more than one Upgrade field");
+        return refusal(400, LN_UPGRADE_BAD_FORM, "more than one Upgrade field");
     if (!ln_head_has_token(head, "Connection", "upgrade"))
-        return refusal(426, "the Connection field does not name upgrade");
+        return refusal(426, LN_UPGRADE_BAD_FORM, "the Connection field does not name upgrade");
     if (has_body(head))
-        return refusal(400, "an upgrade request has no body");
+        return refusal(400, LN_UPGRADE_BAD_FORM, "an upgrade request has no body");
     if (versions > 1)
-        return refusal(400, "more than one Sec-WebSocket-Version field");
+        return refusal(400, LN_UPGRADE_BAD_VERSION, "more than one Sec-WebSocket-Version field");
     if (!ln_text_equal(version, LN_SPAN("13")))
-        return refusal(426, "only WebSocket version 13 is spoken here");
+        return refusal(426, LN_UPGRADE_BAD_VERSION, "only WebSocket version 13 is spoken here");
     if (keys != 1 || !ln_upgrade_is_key(key))
-        return refusal(400, "exactly one Sec-WebSocket-Key of 16 bytes is needed");
+        return refusal(400, key.size == 0 ? LN_UPGRADE_NO_KEY : LN_UPGRADE_BAD_KEY,
+                       "exactly one Sec-WebSocket-Key of 16 bytes is needed");
     return (ln_upgrade_verdict){.status = 101, .key = key};
 }
 

@@ -30,10 +30,21 @@ bool ln_upgrade_is_key(ln_span key);
  * missing is check's to say. */
 bool ln_upgrade_is_wanted(const ln_head *head);
 
+/* What a refusal is for; the last one is not the request's doing, and never check's verdict. */
+typedef enum ln_upgrade_fault {
+    LN_UPGRADE_BAD_METHOD,
+    LN_UPGRADE_BAD_FORM, /* no upgrade, or not so */
+    LN_UPGRADE_BAD_VERSION,
+    LN_UPGRADE_NO_KEY,
+    LN_UPGRADE_BAD_KEY,
+    LN_UPGRADE_NO_ROOM
+} ln_upgrade_fault;
+
 typedef struct ln_upgrade_verdict {
-    unsigned status;    /* 101, or the refusal: 400, 405, 426 */
-    const char *reason; /* static sentence for a refusal; NULL with 101 */
-    ln_span key;        /* borrowed from the head; empty for a refusal */
+    unsigned status;        /* 101, or the refusal: 400, 405, 426 */
+    ln_upgrade_fault fault; /* of a refusal */
+    const char *reason;     /* static sentence for a refusal; NULL with 101 */
+    ln_span key;            /* borrowed from the head; empty for a refusal */
 } ln_upgrade_verdict;
 
 /*

@@ -6,6 +6,7 @@ line for each case, "ok - name" or "not ok - name: why", and exits with 1 if one
 contain one of them. $LINNET is the program, build/release/linnet by default; $LINNET_BUILD the folder it was built in.
 """
 import asyncio
+import concurrent.futures
 import contextlib
 import os
 import re
@@ -54,6 +55,12 @@ def test(function):
     return function
 
 
+def patient(function):
+    """As @test, for a case that mostly waits: those of a file wait at the same time, after the others."""
+    function.is_patient = True
+    return test(function)
+
+
 def case(name, function):
     """A case whose name is no identifier."""
     def run(*given):
@@ -72,7 +79,10 @@ def main(*given, title=spaced):
     printed."""
     words = sys.argv[1:]
     chosen = [f for f in TESTS if not words or any(word in f.__name__ or word in title(f.__name__) for word in words)]
-    passed = [attempt(title(function.__name__), function, *given) for function in chosen]
+    patient_ones = [f for f in chosen if hasattr(f, "is_patient")]
+    passed = [attempt(title(f.__name__), f, *given) for f in chosen if f not in patient_ones]
+    with concurrent.futures.ThreadPoolExecutor(len(patient_ones) or 1) as pool:
+        passed += pool.map(lambda f: attempt(title(f.__name__), f, *given), patient_ones)
     return 0 if passed and all(passed) else 1
 
 
@@ -82,11 +92,16 @@ def attempt(name, function, *given):
     try:
         function(*given)
     except Exception as error:  # a test that fails any way has failed, and the next one runs
-        print("not ok - %s: %s %s" % (name, type(error).__name__, str(error).replace("\n", " | ")))
-        print("# " + traceback.format_exc().rstrip().replace("\n", "\n# "), flush=True)
+        report("not ok - %s: %s %s" % (name, type(error).__name__, str(error).replace("\n", " | ")),
+               "# " + traceback.format_exc().rstrip().replace("\n", "\n# "))
         return False
-    print("ok - %s # %.1f s" % (name, time.monotonic() - began), flush=True)
+    report("ok - %s # %.1f s" % (name, time.monotonic() - began))
     return True
+
+
+def report(*lines):
+    """Prints them in one piece: others may report at the same time."""
+    print("".join(line + "\n" for line in lines), end="", flush=True)
 
 
 def same(what, got, wanted):

@@ -287,6 +287,44 @@ static void a_publication_tells_what_became_of_it_on_all_workers(void **state)
     close_world(w);
 }
 
+static ln_rooms_stats stats_of(const world *w)
+{
+    ln_rooms_stats stats;
+    ln_rooms_stats_get(w->rooms, &stats);
+    return stats;
+}
+
+/* Who was queued and then gave way was lost all the same, though nobody was told so at that time. */
+static void what_gives_way_to_newer_messages_is_counted(void **state)
+{
+    static const enum ln_overflow policies[] = {LN_OVERFLOW_DROP_OLDEST, LN_OVERFLOW_KEEP_LATEST};
+    static char text[32 << 10];
+    (void)state;
+
+    memset(text, 'x', sizeof text - 1);
+    for (size_t i = 0; i < LN_ARRAY_SIZE(policies); i++) {
+        const ln_rooms_queue queue = {
+            "r", {.overflow = policies[i], .max_messages = 2, .max_bytes = 1 << 20}};
+        world *const w = open_world(1, &(ln_rooms_options){.queues = &queue, .queue_count = 1});
+        const int deaf = enter(w, "/rooms?room=r"), other = enter(w, "/rooms?room=other");
+        uint64_t sent = 0;
+
+        wait_for_joins(w, 2);
+        for (; stats_of(w).displaced_total == 0 && sent < 10000; sent++)
+            publish(w, LN_SPAN("r"), text);
+        for (int more = 0; more < 5; more++, sent++)
+            publish(w, LN_SPAN("r"), text);
+        publish(w, LN_SPAN("other"), "x");
+        const ln_rooms_stats stats = stats_of(w);
+        assert_int_equal(stats.displaced_total, 6);
+        assert_int_equal(stats.delivered_total + stats.queued_total, sent + 1);
+        assert_int_equal(stats.dropped_total + stats.closed_total, 0);
+        raw_close(deaf);
+        raw_close(other);
+        close_world(w);
+    }
+}
+
 static void each_publication_ends_once_also_when_the_server_does(void **state)
 {
     atomic_int results = 0;
@@ -790,6 +828,7 @@ int main(void)
         cmocka_unit_test(an_application_may_make_the_rule_for_names),
         cmocka_unit_test(a_room_may_have_a_queue_of_its_own),
         cmocka_unit_test(a_publication_tells_what_became_of_it_on_all_workers),
+        cmocka_unit_test(what_gives_way_to_newer_messages_is_counted),
         cmocka_unit_test(each_publication_ends_once_also_when_the_server_does),
         cmocka_unit_test(what_other_threads_ask_for_is_bounded),
         cmocka_unit_test(rooms_are_counted_and_listed_and_emptied),

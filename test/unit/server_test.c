@@ -482,6 +482,26 @@ static void a_deferred_upgrade_waits_and_keeps_what_came_meanwhile(void **state)
     raw_close(fd);
 }
 
+/* What nobody looked at before the decision: the refusal ends the request, and is the only one. */
+static void a_deferred_upgrade_that_is_malformed_after_all_is_refused(void **state)
+{
+    world *const w = *state;
+    const int fd = raw_connect(w->port);
+    bool is_fin;
+    size_t n;
+
+    raw_say(fd, "GET /later HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Protocol: a, a\r\n\r\n");
+    wait_for(&w->seen.messages, 1);
+    assert_int_equal(ln_server_post(w->server, 0, accept_deferred, &w->seen), 0);
+    const char *const answer = raw_read_all(fd, &n, &is_fin);
+    assert_status(answer, 400);
+    assert_string_equal(strstr(answer, "\r\n\r\n") + 4, "Sec-WebSocket-Protocol is malformed\n");
+    assert_true(is_fin);
+    raw_close(fd);
+}
+
 static void a_deferred_request_whose_peer_leaves_is_gone(void **state)
 {
     world *const w = *state;
@@ -777,6 +797,7 @@ int main(void)
         CASE(the_first_subprotocol_of_ours_is_chosen),
         CASE(frames_in_the_segment_of_the_upgrade_are_messages),
         CASE(a_deferred_upgrade_waits_and_keeps_what_came_meanwhile),
+        CASE(a_deferred_upgrade_that_is_malformed_after_all_is_refused),
         CASE(a_deferred_request_whose_peer_leaves_is_gone),
         CASE(messages_of_every_length_class_come_back),
         CASE(what_was_sent_before_a_close_arrives_then_the_code),

@@ -59,23 +59,56 @@ static unsigned status_of(const char *text)
     return v.status;
 }
 
+enum { TEXT_SIZE = 2048 };
+
 /* A request line, the good fields, of which number `changed` (or none: -1) is replaced, and more
  * lines. */
-static unsigned status_with(const char *line, int changed, const char *replacement,
-                            const char *more)
+static void write_with(char text[TEXT_SIZE], const char *line, int changed, const char *replacement,
+                       const char *more)
 {
-    char text[2048];
-    size_t n = (size_t)snprintf(text, sizeof text, "%s\r\n", line);
+    size_t n = (size_t)snprintf(text, TEXT_SIZE, "%s\r\n", line);
     for (int i = 0; i < GOOD_FIELDS; i++) {
         const char *field = i == changed ? replacement : good_fields[i];
         if (field)
-            n += (size_t)snprintf(text + n, sizeof text - n, "%s\r\n", field);
+            n += (size_t)snprintf(text + n, TEXT_SIZE - n, "%s\r\n", field);
     }
-    snprintf(text + n, sizeof text - n, "%s\r\n", more);
+    snprintf(text + n, TEXT_SIZE - n, "%s\r\n", more);
+}
+
+static unsigned status_with(const char *line, int changed, const char *replacement,
+                            const char *more)
+{
+    char text[TEXT_SIZE];
+    write_with(text, line, changed, replacement, more);
     return status_of(text);
 }
 
 #define GET "GET /chat HTTP/1.1"
+
+static ln_upgrade_fault fault_with(const char *line, int changed, const char *replacement)
+{
+    char text[TEXT_SIZE];
+    ln_upgrade_verdict v;
+
+    write_with(text, line, changed, replacement, "");
+    ln_upgrade_check_request(head_of(LN_HEAD_REQUEST, text), &v);
+    assert_int_not_equal(v.status, 101);
+    return v.fault;
+}
+
+static void a_refusal_says_what_is_wrong(void **state)
+{
+    (void)state;
+    assert_int_equal(fault_with("PUT /chat HTTP/1.1", -1, NULL), LN_UPGRADE_BAD_METHOD);
+    assert_int_equal(fault_with("GET /chat HTTP/1.0", -1, NULL), LN_UPGRADE_BAD_FORM);
+    assert_int_equal(fault_with(GET, 1, NULL), LN_UPGRADE_BAD_FORM);
+    assert_int_equal(fault_with(GET, 2, NULL), LN_UPGRADE_BAD_FORM);
+    assert_int_equal(fault_with(GET, 3, NULL), LN_UPGRADE_NO_KEY);
+    assert_int_equal(fault_with(GET, 3, "Sec-WebSocket-Key: "), LN_UPGRADE_NO_KEY);
+    assert_int_equal(fault_with(GET, 3, "Sec-WebSocket-Key: x"), LN_UPGRADE_BAD_KEY);
+    assert_int_equal(fault_with(GET, 4, NULL), LN_UPGRADE_BAD_VERSION);
+    assert_int_equal(fault_with(GET, 4, "Sec-WebSocket-Version: 8"), LN_UPGRADE_BAD_VERSION);
+}
 
 static void the_key_of_the_rfc_is_accepted(void **state)
 {
@@ -931,6 +964,7 @@ int main(void)
     if (CRYPTO_set_mem_functions(digest_malloc, digest_realloc, digest_free) != 1)
         return 1;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refusal_says_what_is_wrong),
         cmocka_unit_test(the_key_of_the_rfc_is_accepted),
         cmocka_unit_test(keys_are_24_characters_of_exact_base64),
         cmocka_unit_test(every_byte_at_every_place_of_a_key_is_judged),
