@@ -130,6 +130,13 @@ export function run(command, args, env = {}) {
   });
 }
 
+// How examples/control ends that is told some words, and what it says on each output.
+export async function steer(url, ...words) {
+  const { status, stdout, stderr } = await run(process.execPath, [join(TOP, 'examples/control/control.mjs'), ...words],
+    { LINNET_URL: url, NODE_PATH: join(HERE, 'node_modules') });
+  return [status, stdout.trim(), stderr.trim()];
+}
+
 const running = new Set(); // servers
 
 // A server on a free port, which it says or, if it never says anything, is told; it keeps it when it is started again.
