@@ -2,50 +2,18 @@
 /*
  * linnet_broker_test.mjs - BrokerClient of clients/js in Node: against a broker that was written from the protocol
  * (broker_double.mjs), against sockets that exist only here, and with Node's own WebSocket.
- *
- * Prints TAP; exit status 1 if a test failed.
  */
 // back end: any
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import WebSocket from 'ws';
 import { BrokerClient, BrokerError, ClientError } from '../../clients/js/linnet.js';
 import { Broker } from './broker_double.mjs';
+import { atEnd, failure, folder, main, PATIENCE_MS, pause, run, test, TOP, unhandled, until } from './kit.mjs';
 
-const HERE = dirname(fileURLToPath(import.meta.url));
-const MODULE = join(HERE, '..', '..', 'clients/js/linnet.js');
-const PATIENCE_MS = 15000;
-const QUIET_MS = 100; // long enough for what must not come
-
-const tests = [];
-const test = (name, run) => tests.push({ name, run });
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const run = promisify(execFile);
-const unhandled = [];
-process.on('unhandledRejection', (error) => unhandled.push(error));
-
-async function until(what, isSo) {
-  const end = Date.now() + PATIENCE_MS;
-  while (!isSo()) {
-    assert(Date.now() < end, `never: ${what}`);
-    await pause(2);
-  }
-}
-
-// How a promise ends that has to fail.
-async function failure(promise) {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new assert.AssertionError({ message: 'it did not fail' });
-}
+const MODULE = join(TOP, 'clients/js/linnet.js');
 
 /* ---- sockets that exist only here ---- */
 
@@ -96,11 +64,9 @@ class FakeSocket {
 
 /* ---- clients ---- */
 
-const clients = []; // of one test
-
 function client(url, options) {
   const made = new BrokerClient(url, { WebSocket, reconnectDelay: 20, ...options });
-  clients.push(made);
+  atEnd(() => made.disconnect());
   return made;
 }
 
@@ -1059,7 +1025,7 @@ test('a server that comes and goes: each request ends once, none is run twice', 
 /* ---- Node's own WebSocket ---- */
 
 test("with Node's own WebSocket; and when it is done, the program ends", async ({ broker }) => {
-  const script = join(FOLDER, 'own.mjs');
+  const script = join(folder(), 'own.mjs');
   broker.handlers.add = ([a, b]) => a + b;
   writeFileSync(script, `
     import { BrokerClient } from ${JSON.stringify(pathToFileURL(MODULE))};
@@ -1076,7 +1042,7 @@ test("with Node's own WebSocket; and when it is done, the program ends", async (
   const flags = process.versions.node.startsWith('20.') ? ['--experimental-websocket'] : [];
   if (globalThis.WebSocket === undefined && flags.length === 0)
     return; // Node 18 has none
-  const { stdout } = await run(process.execPath, [...flags, script], { timeout: PATIENCE_MS });
+  const { stdout } = await run(process.execPath, [...flags, script]);
   assert.equal(stdout.trim(), 'own,3,ä,404,connection-lost');
 });
 
@@ -1085,23 +1051,8 @@ test('no promise was left alone with its error', async () => {
   assert.deepEqual(unhandled, []);
 });
 
-/* ---- run ---- */
-
-const FOLDER = mkdtempSync(join(tmpdir(), 'linnet-broker-js-'));
-let failed = 0;
-for (const { name, run: body } of tests) {
+await main(async () => {
   const broker = await new Broker().start();
-  try {
-    await body({ broker });
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`not ok - ${name}: ${String(error.message).split('\n')[0]}`);
-    console.log(String(error.stack).replace(/^/gm, '# '));
-  }
-  clients.splice(0).forEach((made) => made.disconnect());
-  await broker.end();
-}
-console.log(`1..${tests.length}`);
-rmSync(FOLDER, { recursive: true });
-process.exit(failed > 0 ? 1 : 0);
+  atEnd(() => broker.end());
+  return { broker };
+});
