@@ -27,7 +27,8 @@ export const LINNET = process.env.LINNET ?? join(TOP, 'build/release/linnet');
 export const BUILD = process.env.LINNET_BUILD ?? dirname(LINNET);
 export const PATIENCE_MS = 20000; // for anything that should happen soon
 const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'];
-const FLAGS = ['--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const FLAGS = ['--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+  '--ignore-certificate-errors'];
 
 /* ---- cases ---- */
 

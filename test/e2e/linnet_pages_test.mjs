@@ -192,6 +192,7 @@ test('in a page: its address, its id over a reload, two tabs', async ({ page, br
   await page.reload();
   assert.equal(await join(page), first);
   const other = await page.context().newPage();
+  atEnd(() => other.close());
   await other.goto(`${ORIGIN}/p`);
   assert.notEqual(await join(other), first);
   assert.equal(broker.open.length, 2);
@@ -346,18 +347,25 @@ test('control.mjs: every command, and how it ends', async (kit) => {
 });
 
 test('control.mjs: what is wrong is said', async ({ broker }) => {
-  for (const words of [[], ['info'], ['dance', 'x'], ['constructor', 'x'], ['fill', 'x', 'name'], ['scroll', 'x', 'a', 'b'],
-    ['click', 'x']]) {
+  await Promise.all([[], ['info'], ['dance', 'x'], ['constructor', 'x'], ['fill', 'x', 'name'], ['scroll', 'x', 'a', 'b'],
+    ['click', 'x']].map(async (words) => {
     const [status, , complaint] = await steer(broker.url, ...words);
     assert.deepEqual([status, /usage: control\.mjs/.test(complaint)], [2, true], words.join(' '));
-  }
+  }));
   assert.deepEqual(await steer(broker.url, 'info', 'nobody'), [1, '', "proxy target client: client with ID 'nobody' not found"]);
   assert.equal((await steer('ws://127.0.0.1:1/', 'list'))[0], 1);
 });
 
+// A broker for each case; the page is one, and forgets all.
+const page = await openPage({ viewport: { width: 800, height: 600 } });
+
 await main(async () => {
-  site.asked = [];
   const broker = await new Broker().start(http);
+  site.asked = [];
   atEnd(() => broker.end());
-  return { broker, page: await openPage({ viewport: { width: 800, height: 600 } }) };
+  atEnd(async () => {
+    await page.evaluate(() => location.protocol === 'http:' && sessionStorage.clear());
+    await page.goto('about:blank');
+  });
+  return { broker, page };
 });
