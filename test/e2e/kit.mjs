@@ -26,6 +26,7 @@ export const TOP = join(HERE, '..', '..');
 export const LINNET = process.env.LINNET ?? join(TOP, 'build/release/linnet');
 export const BUILD = process.env.LINNET_BUILD ?? dirname(LINNET);
 export const PATIENCE_MS = 20000; // for anything that should happen soon
+const LOG_SHOWN = 4000; // characters of a server's, where a case failed
 const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'];
 const FLAGS = ['--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync',
   '--ignore-certificate-errors'];
@@ -56,7 +57,7 @@ export async function main(prepare = () => {}) {
   for (const { name, run } of chosen)
     failed += await attempt(name, async () => run(await prepare())) ? 0 : 1;
   const error = await errorOf(() => discharge(0)) ?? unhandled[0];
-  await (await browser)?.close();
+  await errorOf(async () => (await browser)?.close());
   if (error !== undefined)
     report(`not ok - the end of ${process.argv[1]}`, error);
   process.exit(failed > 0 || chosen.length === 0 || error !== undefined ? 1 : 0);
@@ -66,7 +67,7 @@ async function attempt(name, run) {
   const before = duties.length;
   const began = Date.now();
   const failure = await errorOf(run);
-  const logs = failure === undefined ? '' : [...running].map(({ log }) => log).join('');
+  const logs = failure === undefined ? '' : [...running].map(({ log }) => log.slice(-LOG_SHOWN)).join('');
   const error = [failure, await errorOf(() => discharge(before))].find((each) => each !== undefined);
   if (error === undefined)
     console.log(`ok - ${name} # ${((Date.now() - began) / 1000).toFixed(1)} s`);
@@ -138,7 +139,8 @@ export async function steer(url, ...words) {
   return [status, stdout.trim(), stderr.trim()];
 }
 
-const running = new Set(); // servers
+const running = new Set(); // servers, which must not outlive a test that fails outside its cases
+process.on('exit', () => running.forEach((server) => server.process.kill('SIGKILL')));
 
 // A server on a free port, which it says or, if it never says anything, is told; it keeps it when it is started again.
 // .log has what it says.
@@ -178,7 +180,7 @@ export class Server {
   said(pattern) {
     return until(`it says ${pattern}`, () => {
       const match = pattern.exec(this.log);
-      assert(match !== null || this.isRunning, `it ended: ${this.log}`);
+      assert(match !== null || this.isRunning, `${this.process.spawnfile} ended: ${this.log}`);
       return match;
     });
   }

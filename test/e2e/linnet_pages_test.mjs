@@ -321,18 +321,20 @@ test('control.mjs: every command, and how it ends', async (kit) => {
   const { page, broker } = kit;
   const { id } = await steering(kit);
   const told = async (...words) => steer(broker.url, words[0], id, ...words.slice(1));
-  assert.deepEqual((await steer(broker.url, 'list'))[1].split('\n').filter((line) => line.startsWith(id)),
+  const [list, info, clicked, missed, scrolled, refused] = await Promise.all([steer(broker.url, 'list'), told('info'),
+    told('click', '#count'), told('click', '#none'), told('scroll', '0', '30'), told('exec', '1')]);
+  assert.deepEqual(list[1].split('\n').filter((line) => line.startsWith(id)),
     [[id, 'browser', 'Control · linnet', `${ORIGIN}/examples/control/index.html`].join('\t')]);
-  assert.equal(JSON.parse((await told('info'))[1]).title, 'Control · linnet');
+  assert.equal(JSON.parse(info[1]).title, 'Control · linnet');
+  assert.equal(JSON.parse(clicked[1]).element, 'button#count');
+  assert.deepEqual(missed, [1, '', 'Element not found: #none']);
+  assert.equal(JSON.parse(scrolled[1]).scrollY, 30);
+  assert.match(refused[2], /no handler for topic: browser\.exec$/);
   assert.deepEqual(JSON.parse((await told('fill', 'name=A=B', 'note='))[1]).filled, ['name', 'note']);
   assert.equal(JSON.parse((await told('submit'))[1]).data.name, 'A=B');
   assert.deepEqual(JSON.parse((await told('clear', '#form'))[1]), { success: true });
-  assert.equal(JSON.parse((await told('click', '#count'))[1]).element, 'button#count');
-  assert.equal(JSON.parse((await told('scroll', '0', '30'))[1]).scrollY, 30);
-  assert.match((await told('exec', '1'))[2], /no handler for topic: browser\.exec$/);
   await page.locator('#allow-exec').check();
   assert.deepEqual(await told('exec', '1', '+', '1'), [0, '2', '']);
-  assert.deepEqual(await told('click', '#none'), [1, '', 'Element not found: #none']);
   const picture = join(folder(), 'control.png');
   assert.deepEqual(await told('screenshot', picture), [0, `${picture}: image/png`, '']);
   assert.equal(readFileSync(picture).subarray(1, 4).toString(), 'PNG');
