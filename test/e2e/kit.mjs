@@ -36,7 +36,7 @@ const FLAGS = ['--disable-gpu', '--disable-quic', '--disable-background-networki
 const cases = [];
 const duties = []; // of the file, and above them those of the running case
 
-// What nobody caught; some of it fails the file.
+// What nobody caught: it fails the file.
 export const unhandled = [];
 process.on('unhandledRejection', (error) => unhandled.push(error));
 
@@ -66,9 +66,10 @@ export async function main(prepare = () => {}) {
 async function attempt(name, run) {
   const before = duties.length;
   const began = Date.now();
-  const failure = await errorOf(run);
-  const logs = failure === undefined ? '' : [...running].map(({ log }) => log.slice(-LOG_SHOWN)).join('');
-  const error = [failure, await errorOf(() => discharge(before))].find((each) => each !== undefined);
+  const own = await errorOf(run);
+  const logs = [...running].map(({ log }) => log.slice(-LOG_SHOWN)).join('');
+  const last = await errorOf(() => discharge(before));
+  const error = own ?? last;
   if (error === undefined)
     console.log(`ok - ${name} # ${((Date.now() - began) / 1000).toFixed(1)} s`);
   else
@@ -87,11 +88,13 @@ async function errorOf(run) {
 
 // All of them, whatever becomes of one; then the first that failed.
 async function discharge(from) {
-  const errors = [];
-  while (duties.length > from)
-    errors.push(await errorOf(duties.pop()));
-  for (const error of errors.filter((each) => each !== undefined))
-    throw error;
+  let first;
+  while (duties.length > from) {
+    const error = await errorOf(duties.pop());
+    first ??= error;
+  }
+  if (first !== undefined)
+    throw first;
 }
 
 function report(what, error, logs = '') {
@@ -104,8 +107,9 @@ function report(what, error, logs = '') {
 export const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 // What isSo() returns when that is true.
-export async function until(what, isSo, patience = PATIENCE_MS) {
-  for (const end = Date.now() + patience;;) {
+export async function until(what, isSo) {
+  const end = Date.now() + PATIENCE_MS;
+  for (;;) {
     const found = await isSo();
     if (found)
       return found;

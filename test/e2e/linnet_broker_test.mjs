@@ -11,35 +11,14 @@ import { pathToFileURL } from 'node:url';
 import WebSocket from 'ws';
 import { BrokerClient, BrokerError, ClientError } from '../../clients/js/linnet.js';
 import { Broker } from './broker_double.mjs';
+import { FakeSocket } from './fake_socket.mjs';
 import { atEnd, failure, folder, main, PATIENCE_MS, pause, run, test, TOP, unhandled, until } from './kit.mjs';
 
 const MODULE = join(TOP, 'clients/js/linnet.js');
 
-/* ---- sockets that exist only here ---- */
-
-class FakeSocket {
-  static made = [];
-  readyState = 0;
-  bufferedAmount = 0;
-  sent = [];
-
+class BrokerSocket extends FakeSocket {
   constructor(url) {
-    this.url = new URL(url);
-    FakeSocket.made.push(this);
-  }
-
-  static get last() {
-    return FakeSocket.made.at(-1);
-  }
-
-  open() {
-    this.readyState = 1;
-    this.onopen?.();
-  }
-
-  fail(code = 1006, reason = '') {
-    this.readyState = 3;
-    this.onclose?.({ code, reason, wasClean: false });
+    super(new URL(url));
   }
 
   bring(message) {
@@ -53,12 +32,7 @@ class FakeSocket {
   }
 
   send(text) {
-    this.sent.push(JSON.parse(text));
-  }
-
-  close(code, reason) {
-    this.readyState = 2;
-    this.closing = [code, reason];
+    super.send(JSON.parse(text));
   }
 }
 
@@ -77,8 +51,8 @@ async function connected(broker, options) {
 }
 
 function fake(options) {
-  FakeSocket.made = [];
-  return client('ws://nowhere/wsmq', { WebSocket: FakeSocket, ...options });
+  FakeSocket.reset();
+  return client('ws://nowhere/wsmq', { WebSocket: BrokerSocket, ...options });
 }
 
 function admitted(options) {
@@ -125,18 +99,18 @@ test('it wants a url, a WebSocket and a generation that exists', () => {
 
 test('the url: text, URL or function; http is ws; what it had stays', async () => {
   for (const url of ['http://h/a?x=1', new URL('http://h/a?x=1'), () => 'http://h/a?x=1', async () => new URL('http://h/a?x=1')]) {
-    FakeSocket.made = [];
-    client(url, { WebSocket: FakeSocket, clientId: 'a b&c' }).connect();
+    FakeSocket.reset();
+    client(url, { WebSocket: BrokerSocket, clientId: 'a b&c' }).connect();
     await until('it dials', () => FakeSocket.made.length === 1);
     assert.equal(FakeSocket.last.url.href, 'ws://h/a?x=1&client_id=a+b%26c');
   }
-  client('https://h/', { WebSocket: FakeSocket, generation: 'legacy' }).connect();
+  client('https://h/', { WebSocket: BrokerSocket, generation: 'legacy' }).connect();
   assert.equal(FakeSocket.last.url.href, 'wss://h/', 'the legacy generation has no client_id');
 });
 
 test('a url that is none is an attempt that failed', async () => {
-  FakeSocket.made = [];
-  const made = client('nonsense', { WebSocket: FakeSocket, autoReconnect: false });
+  FakeSocket.reset();
+  const made = client('nonsense', { WebSocket: BrokerSocket, autoReconnect: false });
   assert.equal((await failure(made.connect())).code, 'connection-failed');
   assert.deepEqual([made.getState(), FakeSocket.made.length], ['DISCONNECTED', 0]);
 });
@@ -226,7 +200,7 @@ test('the current generation, byte for byte', () => {
   const sent = [];
   made.subscribe('a.b', () => {});
   made.connect();
-  FakeSocket.last.send = (text) => { sent.push(text); FakeSocket.prototype.send.call(FakeSocket.last, text); };
+  FakeSocket.last.send = (text) => { sent.push(text); BrokerSocket.prototype.send.call(FakeSocket.last, text); };
   FakeSocket.last.admit();
   made.unsubscribe('a.b');
   made.tryPublish('t', { x: 'ä' });

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import WebSocket, { WebSocketServer } from 'ws';
 import * as linnet from '../../clients/js/linnet.js';
+import { FakeSocket } from './fake_socket.mjs';
 import { atEnd, example, failure, folder, HERE, main, openPage, pause, run, test, TOP, unhandled, until } from './kit.mjs';
 
 const { ClientError, CommandClient, ConnectionState, ReservedCommands, RpcError } = linnet;
@@ -95,52 +96,9 @@ class Server {
   }
 }
 
-/* ---- sockets that exist only here ---- */
-
-class FakeSocket {
-  static made = [];
-  static onMake = () => {};
-  readyState = 0;
-  bufferedAmount = 0;
-  sent = [];
-
-  constructor(url) {
-    this.url = url;
-    FakeSocket.made.push(this);
-    FakeSocket.onMake(this);
-  }
-
-  static reset(onMake = () => {}) {
-    FakeSocket.made = [];
-    FakeSocket.onMake = onMake;
-  }
-
-  static get last() {
-    return FakeSocket.made.at(-1);
-  }
-
-  open() {
-    this.readyState = 1;
-    this.onopen?.();
-  }
-
-  fail(code = 1006, reason = '') {
-    this.readyState = 3;
-    this.onerror?.();
-    this.onclose?.({ code, reason, wasClean: false });
-  }
-
+class CommandSocket extends FakeSocket {
   bring(id, payload = '') {
     this.onmessage?.({ data: new Uint8Array(message(id, payload)).buffer });
-  }
-
-  send(bytes) {
-    this.sent.push(bytes);
-  }
-
-  close(code, reason) {
-    this.readyState = 2;
-    this.closing = [code, reason];
   }
 }
 
@@ -161,7 +119,7 @@ async function connected(server, options) {
 
 function fake(options, onMake) {
   FakeSocket.reset(onMake);
-  return client('ws://nowhere', { WebSocket: FakeSocket, ...options });
+  return client('ws://nowhere', { WebSocket: CommandSocket, ...options });
 }
 
 // What happens to a client, as words.
@@ -226,7 +184,7 @@ test('its defaults: 3 s, 10 s, 30 s, for ever', async () => {
   try {
     await withRandom(0.999999, async () => {
       FakeSocket.reset((socket) => queueMicrotask(() => FakeSocket.made.length < 8 ? socket.fail() : socket.open()));
-      const made = new CommandClient({ url: 'ws://nowhere', WebSocket: FakeSocket, reconnectDelay: undefined });
+      const made = new CommandClient({ url: 'ws://nowhere', WebSocket: CommandSocket, reconnectDelay: undefined });
       atEnd(() => made.disconnect());
       await failure(made.connect());
       await until('the eighth opens', () => made.isConnected());
@@ -485,7 +443,7 @@ test('connect() does not wait for the wait, disconnect() ends it', async () => {
 test('a url that is a function is asked each time', async () => {
   let asked = 0;
   FakeSocket.reset((socket) => queueMicrotask(() => socket.fail()));
-  const made = client(() => `ws://nowhere/?token=${asked++}`, { WebSocket: FakeSocket, reconnectDelay: 1, maxReconnectAttempts: 2 });
+  const made = client(() => `ws://nowhere/?token=${asked++}`, { WebSocket: CommandSocket, reconnectDelay: 1, maxReconnectAttempts: 2 });
   await failure(made.connect());
   await until('it gives up', () => made.getState() === 'DISCONNECTED');
   assert.deepEqual(FakeSocket.made.map(({ url }) => url.slice(-1)), ['0', '1', '2']);
