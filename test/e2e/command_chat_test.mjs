@@ -32,11 +32,11 @@ async function visit(options) {
   return page;
 }
 
-async function comeIn(page, name, server) {
+async function comeIn(page, name, address) {
   await page.fill('#username', name);
-  if (server !== undefined) {
+  if (address !== undefined) {
     await page.getByText('Server', { exact: true }).click();
-    await page.fill('#server', server);
+    await page.fill('#server', address);
   }
   await page.press('#username', 'Enter');
   await online(page);

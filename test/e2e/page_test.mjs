@@ -26,12 +26,12 @@ async function wire(query) {
   return socket;
 }
 
-// In a room; by itself it would have a name by chance.
-async function visit(room, options = PHONE, name) {
+// Without a name the page is given one by chance.
+async function visit(path, options = PHONE, name) {
   const page = await openWatched(options, name);
   if (name !== undefined)
     await page.addInitScript((given) => sessionStorage.getItem('linnet.name') ?? sessionStorage.setItem('linnet.name', given), name);
-  await page.goto(server.url(room, 'http'));
+  await page.goto(server.url(path, 'http'));
   return page;
 }
 
@@ -175,26 +175,27 @@ test('too long a text stays with its writer', async () => {
 });
 
 test('scrolled up, one is not pulled down, and the list is bounded', async () => {
-  const other = await wire('room=lobby');
+  const page = await visit('/?room=crowd');
+  await online(page);
+  const other = await wire('room=crowd');
   for (let i = 0; i < 490; i++)
     other.send(`line ${i}`);
-  await heard(phone, 'line 489');
-  assert(await scrolled(phone) < 2, 'it follows its end');
-  await phone.evaluate(() => { document.querySelector('#log').scrollTop -= 2000; });
+  await heard(page, 'line 489');
+  assert(await scrolled(page) < 2, 'it follows its end');
+  await page.evaluate(() => { document.querySelector('#log').scrollTop -= 2000; });
   await pause(100);
-  const place = () => entry(phone, 'line 450').evaluate((element) => element.getBoundingClientRect().top);
+  const place = () => entry(page, 'line 450').evaluate((element) => element.getBoundingClientRect().top);
   const before = await place();
   for (let i = 0; i < 60; i++)
     other.send(`more ${i}`);
-  await phone.getByRole('button', { name: '60 new messages' }).waitFor();
+  await page.getByRole('button', { name: '60 new messages' }).waitFor();
   assert(Math.abs(await place() - before) < 2, `what is read stays in its place: ${before} then ${await place()}`);
-  assert.equal(await phone.locator('#entries > li').count(), 500);
-  assert.equal(await phone.locator('#entries > li').first().evaluate((element) => element.classList.contains('follows')), false);
-  await picture(phone, 'phone-new-messages');
-  await phone.getByRole('button', { name: '60 new messages' }).click();
-  assert(await scrolled(phone) < 2, 'the button leads to the end');
-  assert.equal(await phone.locator('#unseen').isVisible(), false);
-  await heard(desktop, 'more 59');
+  assert.equal(await page.locator('#entries > li').count(), 500);
+  assert.equal(await page.locator('#entries > li').first().evaluate((element) => element.classList.contains('follows')), false);
+  await picture(page, 'phone-new-messages');
+  await page.getByRole('button', { name: '60 new messages' }).click();
+  assert(await scrolled(page) < 2, 'the button leads to the end');
+  assert.equal(await page.locator('#unseen').isVisible(), false);
 });
 
 test('the title of a hidden page counts', () => countsInTitle(phone, desktop, '#lobby · linnet'));
