@@ -1,44 +1,21 @@
 // SPDX-License-Identifier: MIT
 /*
  * jsonrpc_peer_test.mjs - npm `json-rpc-2.0` as the independent peer of our JSON-RPC, calling and being called: its
- * client and its server over a transport of a few lines, commands 0xFFFFFFFF of npm `ws`.
- *
- *   LINNET         the program (build/release/linnet); the example `rpc` stands beside it
- *
- * Prints TAP; exit status 1 if a test failed.
+ * client and its server over a transport of a few lines, commands 0xFFFFFFFF of npm `ws`. The server is the example `rpc`.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { createJSONRPCErrorResponse, JSONRPCClient, JSONRPCErrorCode, JSONRPCServer, JSONRPCServerAndClient } from 'json-rpc-2.0';
 import WebSocket from 'ws';
+import { example, main, test } from './kit.mjs';
 
-const TOP = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const LINNET = process.env.LINNET ?? join(TOP, 'build/release/linnet');
 const RPC = 0xFFFFFFFF;
 const CALLS = 10000;
-let failures = 0;
-
-async function test(name, run) {
-  try {
-    await run();
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failures++;
-    console.log(`not ok - ${name}: ${String(error.message ?? error).replaceAll('\n', ' ')}`);
-  }
-}
-
-/* The example, without a limit of messages. */
-const child = spawn(join(dirname(LINNET), 'examples/rpc'), ['127.0.0.1:0', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
-const [line] = await once(child.stdout, 'data');
-const port = Number(/port (\d+)/.exec(line)[1]);
+const server = await example('rpc', '0'); // without a limit of messages
 
 /** @returns a connected peer: their server and client on one socket. */
 async function connect() {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`);
+  const socket = new WebSocket(server.url('/ws'));
   const peer = new JSONRPCServerAndClient(new JSONRPCServer({ errorListener: () => {} }), new JSONRPCClient((request) => {
     const text = Buffer.from(JSON.stringify(request));
     const message = Buffer.alloc(4 + text.length);
@@ -57,7 +34,7 @@ async function connect() {
 const peer = await connect();
 const code = (expected) => (error) => error.code === expected;
 
-await test('it calls and is answered', async () => {
+test('it calls and is answered', async () => {
   for (const params of [{ a: [1, { b: null }] }, [1, 'zwei', 3.5], [], {}])
     assert.deepEqual(await peer.request('echo', params), params);
   assert.equal(await peer.request('subtract', [42, 23]), 19);
@@ -65,13 +42,13 @@ await test('it calls and is answered', async () => {
   assert.equal(await peer.request('echo'), null);
 });
 
-await test('errors are errors to it', async () => {
+test('errors are errors to it', async () => {
   await assert.rejects(peer.request('boom', []), code(JSONRPCErrorCode.InternalError));
   await assert.rejects(peer.request('nobody', []), code(JSONRPCErrorCode.MethodNotFound));
   await assert.rejects(peer.request('subtract', ['x']), code(JSONRPCErrorCode.InvalidParams));
 });
 
-await test('a batch of its own making', async () => {
+test('a batch of its own making', async () => {
   const answers = await peer.client.requestAdvanced([
     { jsonrpc: '2.0', id: 'a', method: 'echo', params: [1] }, { jsonrpc: '2.0', method: 'echo', params: [2] },
     { jsonrpc: '2.0', id: 'b', method: 'nobody' }, { jsonrpc: '2.0', id: 'c', method: 'subtract', params: [3, 1] },
@@ -81,14 +58,14 @@ await test('a batch of its own making', async () => {
     { jsonrpc: '2.0', result: 2, id: 'c' }, { jsonrpc: '2.0', result: [4], id: 'd' }]);
 });
 
-await test('a notification is not answered, and an answer may be late', async () => {
+test('a notification is not answered, and an answer may be late', async () => {
   peer.notify('echo', ['nobody hears it']);
   const late = peer.request('later', ['late']);
   assert.deepEqual(await peer.request('echo', ['early']), ['early']);
   assert.deepEqual(await late, ['late']);
 });
 
-await test('it is called, answers, and fails', async () => {
+test('it is called, answers, and fails', async () => {
   await assert.rejects(peer.request('ask'), (error) => error.code === 1); // it does not add yet
   peer.addMethod('add', ([a, b]) => a + b);
   assert.equal(await peer.request('ask'), 3);
@@ -98,11 +75,9 @@ await test('it is called, answers, and fails', async () => {
   other.close();
 });
 
-await test(`${CALLS} calls at once: each gets its own answer`, async () => {
+test(`${CALLS} calls at once: each gets its own answer`, async () => {
   const answers = await Promise.all(Array.from({ length: CALLS }, (_, i) => peer.request('subtract', [i, 1])));
   answers.forEach((answer, i) => assert.equal(answer, i - 1));
 });
 
-peer.close();
-child.kill();
-process.exit(failures > 0 ? 1 : 0);
+await main();

@@ -2,76 +2,23 @@
 /*
  * linnet_broker_test.mjs - BrokerClient of clients/js in Node: against a broker that was written from the protocol
  * (broker_double.mjs), against sockets that exist only here, and with Node's own WebSocket.
- *
- * Prints TAP; exit status 1 if a test failed.
  */
 // back end: any
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import WebSocket from 'ws';
 import { BrokerClient, BrokerError, ClientError } from '../../clients/js/linnet.js';
 import { Broker } from './broker_double.mjs';
+import { FakeSocket } from './fake_socket.mjs';
+import { atEnd, failure, folder, main, PATIENCE_MS, pause, run, test, TOP, unhandled, until } from './kit.mjs';
 
-const HERE = dirname(fileURLToPath(import.meta.url));
-const MODULE = join(HERE, '..', '..', 'clients/js/linnet.js');
-const PATIENCE_MS = 15000;
-const QUIET_MS = 100; // long enough for what must not come
+const MODULE = join(TOP, 'clients/js/linnet.js');
 
-const tests = [];
-const test = (name, run) => tests.push({ name, run });
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const run = promisify(execFile);
-const unhandled = [];
-process.on('unhandledRejection', (error) => unhandled.push(error));
-
-async function until(what, isSo) {
-  const end = Date.now() + PATIENCE_MS;
-  while (!isSo()) {
-    assert(Date.now() < end, `never: ${what}`);
-    await pause(2);
-  }
-}
-
-// How a promise ends that has to fail.
-async function failure(promise) {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new assert.AssertionError({ message: 'it did not fail' });
-}
-
-/* ---- sockets that exist only here ---- */
-
-class FakeSocket {
-  static made = [];
-  readyState = 0;
-  bufferedAmount = 0;
-  sent = [];
-
+class BrokerSocket extends FakeSocket {
   constructor(url) {
-    this.url = new URL(url);
-    FakeSocket.made.push(this);
-  }
-
-  static get last() {
-    return FakeSocket.made.at(-1);
-  }
-
-  open() {
-    this.readyState = 1;
-    this.onopen?.();
-  }
-
-  fail(code = 1006, reason = '') {
-    this.readyState = 3;
-    this.onclose?.({ code, reason, wasClean: false });
+    super(new URL(url));
   }
 
   bring(message) {
@@ -85,22 +32,15 @@ class FakeSocket {
   }
 
   send(text) {
-    this.sent.push(JSON.parse(text));
-  }
-
-  close(code, reason) {
-    this.readyState = 2;
-    this.closing = [code, reason];
+    super.send(JSON.parse(text));
   }
 }
 
 /* ---- clients ---- */
 
-const clients = []; // of one test
-
 function client(url, options) {
   const made = new BrokerClient(url, { WebSocket, reconnectDelay: 20, ...options });
-  clients.push(made);
+  atEnd(() => made.disconnect());
   return made;
 }
 
@@ -111,8 +51,8 @@ async function connected(broker, options) {
 }
 
 function fake(options) {
-  FakeSocket.made = [];
-  return client('ws://nowhere/wsmq', { WebSocket: FakeSocket, ...options });
+  FakeSocket.reset();
+  return client('ws://nowhere/wsmq', { WebSocket: BrokerSocket, ...options });
 }
 
 function admitted(options) {
@@ -159,18 +99,18 @@ test('it wants a url, a WebSocket and a generation that exists', () => {
 
 test('the url: text, URL or function; http is ws; what it had stays', async () => {
   for (const url of ['http://h/a?x=1', new URL('http://h/a?x=1'), () => 'http://h/a?x=1', async () => new URL('http://h/a?x=1')]) {
-    FakeSocket.made = [];
-    client(url, { WebSocket: FakeSocket, clientId: 'a b&c' }).connect();
+    FakeSocket.reset();
+    client(url, { WebSocket: BrokerSocket, clientId: 'a b&c' }).connect();
     await until('it dials', () => FakeSocket.made.length === 1);
     assert.equal(FakeSocket.last.url.href, 'ws://h/a?x=1&client_id=a+b%26c');
   }
-  client('https://h/', { WebSocket: FakeSocket, generation: 'legacy' }).connect();
+  client('https://h/', { WebSocket: BrokerSocket, generation: 'legacy' }).connect();
   assert.equal(FakeSocket.last.url.href, 'wss://h/', 'the legacy generation has no client_id');
 });
 
 test('a url that is none is an attempt that failed', async () => {
-  FakeSocket.made = [];
-  const made = client('nonsense', { WebSocket: FakeSocket, autoReconnect: false });
+  FakeSocket.reset();
+  const made = client('nonsense', { WebSocket: BrokerSocket, autoReconnect: false });
   assert.equal((await failure(made.connect())).code, 'connection-failed');
   assert.deepEqual([made.getState(), FakeSocket.made.length], ['DISCONNECTED', 0]);
 });
@@ -260,7 +200,7 @@ test('the current generation, byte for byte', () => {
   const sent = [];
   made.subscribe('a.b', () => {});
   made.connect();
-  FakeSocket.last.send = (text) => { sent.push(text); FakeSocket.prototype.send.call(FakeSocket.last, text); };
+  FakeSocket.last.send = (text) => { sent.push(text); BrokerSocket.prototype.send.call(FakeSocket.last, text); };
   FakeSocket.last.admit();
   made.unsubscribe('a.b');
   made.tryPublish('t', { x: 'ä' });
@@ -947,7 +887,7 @@ test('requests are queued if that is asked for, sent once, and their time runs',
   const since = Date.now();
   assert.equal((await failure(made.request('t', 0, 10))).code, 'expired');
   assert(Date.now() - since < PATIENCE_MS, 'its own time-out came first');
-  const [answer, late, lost] = [made.request('t', 1), failure(made.request('slow', 2, 2000)), failure(made.request('slow', 3))];
+  const [answer, late, lost] = [made.request('t', 1), failure(made.request('slow', 2, 1000)), failure(made.request('slow', 3))];
   await made.connect();
   assert.equal(await answer, 1);
   assert.equal((await late).code, 'timeout');
@@ -1059,7 +999,7 @@ test('a server that comes and goes: each request ends once, none is run twice', 
 /* ---- Node's own WebSocket ---- */
 
 test("with Node's own WebSocket; and when it is done, the program ends", async ({ broker }) => {
-  const script = join(FOLDER, 'own.mjs');
+  const script = join(folder(), 'own.mjs');
   broker.handlers.add = ([a, b]) => a + b;
   writeFileSync(script, `
     import { BrokerClient } from ${JSON.stringify(pathToFileURL(MODULE))};
@@ -1076,7 +1016,7 @@ test("with Node's own WebSocket; and when it is done, the program ends", async (
   const flags = process.versions.node.startsWith('20.') ? ['--experimental-websocket'] : [];
   if (globalThis.WebSocket === undefined && flags.length === 0)
     return; // Node 18 has none
-  const { stdout } = await run(process.execPath, [...flags, script], { timeout: PATIENCE_MS });
+  const { stdout } = await run(process.execPath, [...flags, script]);
   assert.equal(stdout.trim(), 'own,3,ä,404,connection-lost');
 });
 
@@ -1085,23 +1025,8 @@ test('no promise was left alone with its error', async () => {
   assert.deepEqual(unhandled, []);
 });
 
-/* ---- run ---- */
-
-const FOLDER = mkdtempSync(join(tmpdir(), 'linnet-broker-js-'));
-let failed = 0;
-for (const { name, run: body } of tests) {
+await main(async () => {
   const broker = await new Broker().start();
-  try {
-    await body({ broker });
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`not ok - ${name}: ${String(error.message).split('\n')[0]}`);
-    console.log(String(error.stack).replace(/^/gm, '# '));
-  }
-  clients.splice(0).forEach((made) => made.disconnect());
-  await broker.end();
-}
-console.log(`1..${tests.length}`);
-rmSync(FOLDER, { recursive: true });
-process.exit(failed > 0 ? 1 : 0);
+  atEnd(() => broker.end());
+  return { broker };
+});

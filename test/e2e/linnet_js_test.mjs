@@ -2,62 +2,24 @@
 /*
  * linnet_js_test.mjs - clients/js: CommandClient in Node against a server of npm's `ws` and against sockets that exist
  * only here; against the real server (the example rpc); in Chromium; its types by TypeScript.
- *
- *   LINNET_BUILD   the folder that examples/rpc was built in (build/release)
- *   CHROMIUM       the browser (/usr/bin/chromium)
- *
- * Prints TAP; exit status 1 if a test failed.
  */
 // back end: any
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
-import { chromium } from 'playwright-core';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import WebSocket, { WebSocketServer } from 'ws';
 import * as linnet from '../../clients/js/linnet.js';
+import { FakeSocket } from './fake_socket.mjs';
+import { atEnd, example, failure, folder, HERE, main, openPage, pause, run, test, TOP, unhandled, until } from './kit.mjs';
 
 const { ClientError, CommandClient, ConnectionState, ReservedCommands, RpcError } = linnet;
-const HERE = dirname(fileURLToPath(import.meta.url));
-const TOP = join(HERE, '..', '..');
 const MODULE = join(TOP, 'clients/js/linnet.js');
-const BUILD = process.env.LINNET_BUILD ?? join(TOP, 'build/release');
-const PATIENCE_MS = 15000;
 const QUIET_MS = 100; // long enough for what must not come
 const RPC = 0xFFFFFFFF;
 const RPC_ERROR = 0xFFFFFFFE;
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync'];
-
-const tests = [];
-const test = (name, run) => tests.push({ name, run });
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const run = promisify(execFile);
-const unhandled = [];
-process.on('unhandledRejection', (error) => unhandled.push(error));
-
-async function until(what, isSo) {
-  const end = Date.now() + PATIENCE_MS;
-  while (!isSo()) {
-    assert(Date.now() < end, `never: ${what}`);
-    await pause(2);
-  }
-}
-
-// How a promise ends that has to fail.
-async function failure(promise) {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new assert.AssertionError({ message: 'it did not fail' });
-}
 
 /* ---- a server ---- */
 
@@ -134,62 +96,17 @@ class Server {
   }
 }
 
-/* ---- sockets that exist only here ---- */
-
-class FakeSocket {
-  static made = [];
-  static onMake = () => {};
-  readyState = 0;
-  bufferedAmount = 0;
-  sent = [];
-
-  constructor(url) {
-    this.url = url;
-    FakeSocket.made.push(this);
-    FakeSocket.onMake(this);
-  }
-
-  static reset(onMake = () => {}) {
-    FakeSocket.made = [];
-    FakeSocket.onMake = onMake;
-  }
-
-  static get last() {
-    return FakeSocket.made.at(-1);
-  }
-
-  open() {
-    this.readyState = 1;
-    this.onopen?.();
-  }
-
-  fail(code = 1006, reason = '') {
-    this.readyState = 3;
-    this.onerror?.();
-    this.onclose?.({ code, reason, wasClean: false });
-  }
-
+class CommandSocket extends FakeSocket {
   bring(id, payload = '') {
     this.onmessage?.({ data: new Uint8Array(message(id, payload)).buffer });
-  }
-
-  send(bytes) {
-    this.sent.push(bytes);
-  }
-
-  close(code, reason) {
-    this.readyState = 2;
-    this.closing = [code, reason];
   }
 }
 
 /* ---- clients ---- */
 
-const clients = []; // of one test
-
 function client(url, options) {
   const made = new CommandClient({ url, WebSocket, reconnectDelay: 20, ...options });
-  clients.push(made);
+  atEnd(() => made.disconnect());
   return made;
 }
 
@@ -202,7 +119,7 @@ async function connected(server, options) {
 
 function fake(options, onMake) {
   FakeSocket.reset(onMake);
-  return client('ws://nowhere', { WebSocket: FakeSocket, ...options });
+  return client('ws://nowhere', { WebSocket: CommandSocket, ...options });
 }
 
 // What happens to a client, as words.
@@ -218,23 +135,23 @@ function diary(of) {
 }
 
 // The lines that console.error() got meanwhile.
-async function complaints(run) {
+async function complaints(body) {
   const { error } = console;
   const lines = [];
   console.error = (...words) => lines.push(words.map((word) => word.message ?? word).join(' '));
   try {
-    await run();
+    await body();
   } finally {
     console.error = error;
   }
   return lines;
 }
 
-async function withRandom(value, run) {
+async function withRandom(value, body) {
   const { random } = Math;
   Math.random = () => value;
   try {
-    await run();
+    await body();
   } finally {
     Math.random = random;
   }
@@ -263,12 +180,12 @@ test('it wants a url and a WebSocket', () => {
 test('its defaults: 3 s, 10 s, 30 s, for ever', async () => {
   const delays = [];
   const { setTimeout: real } = globalThis;
-  globalThis.setTimeout = (run, ms, ...rest) => { delays.push(ms); return real(run, Math.min(ms, 2), ...rest); };
+  globalThis.setTimeout = (wake, ms, ...rest) => { delays.push(ms); return real(wake, Math.min(ms, 2), ...rest); };
   try {
     await withRandom(0.999999, async () => {
       FakeSocket.reset((socket) => queueMicrotask(() => FakeSocket.made.length < 8 ? socket.fail() : socket.open()));
-      const made = new CommandClient({ url: 'ws://nowhere', WebSocket: FakeSocket, reconnectDelay: undefined });
-      clients.push(made);
+      const made = new CommandClient({ url: 'ws://nowhere', WebSocket: CommandSocket, reconnectDelay: undefined });
+      atEnd(() => made.disconnect());
       await failure(made.connect());
       await until('the eighth opens', () => made.isConnected());
       const call = made.call('nobody');
@@ -526,7 +443,7 @@ test('connect() does not wait for the wait, disconnect() ends it', async () => {
 test('a url that is a function is asked each time', async () => {
   let asked = 0;
   FakeSocket.reset((socket) => queueMicrotask(() => socket.fail()));
-  const made = client(() => `ws://nowhere/?token=${asked++}`, { WebSocket: FakeSocket, reconnectDelay: 1, maxReconnectAttempts: 2 });
+  const made = client(() => `ws://nowhere/?token=${asked++}`, { WebSocket: CommandSocket, reconnectDelay: 1, maxReconnectAttempts: 2 });
   await failure(made.connect());
   await until('it gives up', () => made.getState() === 'DISCONNECTED');
   assert.deepEqual(FakeSocket.made.map(({ url }) => url.slice(-1)), ['0', '1', '2']);
@@ -595,7 +512,7 @@ test('after disconnect() nothing is heard, and no timer left', () => {
 });
 
 test('after disconnect() nothing keeps a program from ending', async ({ server }) => {
-  const script = join(FOLDER, 'ends.mjs');
+  const script = join(folder(), 'ends.mjs');
   writeFileSync(script, `
     import { CommandClient } from ${JSON.stringify(pathToFileURL(MODULE))};
     import WebSocket from ${JSON.stringify(pathToFileURL(join(HERE, 'node_modules/ws/wrapper.mjs')))};
@@ -608,7 +525,7 @@ test('after disconnect() nothing keeps a program from ending', async ({ server }
     busy.disconnect();
     console.log((await Promise.allSettled(ends)).map(({ reason, value }) => (reason ?? value[0].reason).code).join());
   `);
-  const { stdout } = await run(process.execPath, [script], { timeout: PATIENCE_MS });
+  const { stdout } = await run(process.execPath, [script]);
   assert.equal(stdout.trim(), 'connection-lost,connection-lost,connection-lost');
 });
 
@@ -1020,12 +937,6 @@ test('an answer does not go out on another connection than its question came in 
 
 /* ---- the real server ---- */
 
-async function example(name) {
-  const child = spawn(join(BUILD, 'examples', name), ['127.0.0.1:0', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [said] = await Promise.race([once(child.stdout, 'data'), once(child, 'error').then(([error]) => { throw error; })]);
-  return { child, url: `ws://127.0.0.1:${String(said).match(/\d+/)[0]}/ws` };
-}
-
 async function talkToLinnet(url) {
   const made = client(url, { reconnectDelay: 1 });
   const echoes = [];
@@ -1062,17 +973,13 @@ async function talkToLinnet(url) {
 }
 
 test('with the real server: commands, calls both ways, batches, its goodbye', async () => {
-  const { child, url } = await example('rpc');
-  try {
-    await talkToLinnet(url);
-  } finally {
-    child.kill('SIGTERM');
-  }
+  const linnetServer = await example('rpc', '0');
+  await talkToLinnet(linnetServer.url('/ws'));
 });
 
 /* ---- a browser ---- */
 
-// Serves the module and an empty page.
+// Serves the module and an empty page; its address.
 async function host() {
   const http = createServer((request, response) => {
     const isModule = request.url === '/linnet.js';
@@ -1080,7 +987,8 @@ async function host() {
     response.end(isModule ? readFileSync(MODULE) : '<!DOCTYPE html><title>test</title>');
   });
   await once(http.listen(0, '127.0.0.1'), 'listening');
-  return http;
+  atEnd(() => http.close());
+  return `http://127.0.0.1:${http.address().port}/`;
 }
 
 async function talkInPage(url) {
@@ -1129,40 +1037,30 @@ function playAlong(server) {
 }
 
 test('as a module in a page', async ({ server }) => {
-  const http = await host();
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
-  try {
-    playAlong(server);
-    const page = await browser.newPage();
-    await page.goto(`http://127.0.0.1:${http.address().port}/`);
-    assert.deepEqual(await page.evaluate(talkInPage, server.url), {
-      echo: [4, [1, 2, 255]], sum: 6, title: { jsonrpc: '2.0', result: 'test', id: 'title' }, error: ['RpcError', 7, [1]],
-      lines: ['close 4002 again'], online: ['RECONNECTING', 'CONNECTING'],
-    });
-  } finally {
-    await browser.close();
-    http.close();
-  }
+  const page = await openPage();
+  playAlong(server);
+  await page.goto(await host());
+  assert.deepEqual(await page.evaluate(talkInPage, server.url), {
+    echo: [4, [1, 2, 255]], sum: 6, title: { jsonrpc: '2.0', result: 'test', id: 'title' }, error: ['RpcError', 7, [1]],
+    lines: ['close 4002 again'], online: ['RECONNECTING', 'CONNECTING'],
+  });
 });
 
 /* ---- the package ---- */
 
 // A folder in which the package is installed.
 function consumer() {
-  mkdirSync(join(FOLDER, 'node_modules'), { recursive: true });
-  try {
-    symlinkSync(join(TOP, 'clients/js'), join(FOLDER, 'node_modules/linnet'));
-  } catch (error) {
-    assert.equal(error.code, 'EEXIST');
-  }
-  writeFileSync(join(FOLDER, 'package.json'), '{"type":"module"}');
-  return FOLDER;
+  const path = folder();
+  mkdirSync(join(path, 'node_modules'));
+  symlinkSync(join(TOP, 'clients/js'), join(path, 'node_modules/linnet'));
+  writeFileSync(join(path, 'package.json'), '{"type":"module"}');
+  return path;
 }
 
 test('it is imported by its name, and is what was tested', async () => {
-  const folder = consumer();
-  writeFileSync(join(folder, 'import.mjs'), 'import * as linnet from "linnet"; console.log(Object.keys(linnet).sort().join());');
-  const { stdout } = await run(process.execPath, [join(folder, 'import.mjs')]);
+  const path = consumer();
+  writeFileSync(join(path, 'import.mjs'), 'import * as linnet from "linnet"; console.log(Object.keys(linnet).sort().join());');
+  const { stdout } = await run(process.execPath, [join(path, 'import.mjs')]);
   assert.equal(stdout.trim(), Object.keys(linnet).sort().join());
   const { dependencies, license, type } = JSON.parse(readFileSync(join(TOP, 'clients/js/package.json')));
   assert.deepEqual([dependencies, license, type], [undefined, 'MIT', 'module']);
@@ -1171,11 +1069,12 @@ test('it is imported by its name, and is what was tested', async () => {
 test('its types know what it exports, and what is wrong', async () => {
   const declared = [...readFileSync(join(TOP, 'clients/js/linnet.d.ts'), 'utf8').matchAll(/^export declare (?:const|class) (\w+)/gm)];
   assert.deepEqual(declared.map(([, name]) => name).sort(), Object.keys(linnet).sort());
-  const folder = consumer();
-  writeFileSync(join(folder, 'types.ts'), readFileSync(join(HERE, 'linnet_types.ts')));
+  const path = consumer();
+  writeFileSync(join(path, 'types.ts'), readFileSync(join(HERE, 'linnet_types.ts')));
   const tsc = join(HERE, 'node_modules/typescript/bin/tsc');
-  const flags = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2022,dom', '--module', 'nodenext', '--preserveSymlinks'];
-  const { stdout } = await run(process.execPath, [tsc, ...flags, join(folder, 'types.ts')]).catch((error) => error);
+  const flags = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2022,dom', '--module', 'nodenext', '--preserveSymlinks',
+    '--skipDefaultLibCheck'];
+  const { stdout } = await run(process.execPath, [tsc, ...flags, join(path, 'types.ts')]);
   assert.equal(stdout, '');
 });
 
@@ -1184,23 +1083,8 @@ test('no promise was left alone with its error', async () => {
   assert.deepEqual(unhandled, []);
 });
 
-/* ---- run ---- */
-
-const FOLDER = mkdtempSync(join(tmpdir(), 'linnet-js-'));
-let failed = 0;
-for (const { name, run: body } of tests) {
+await main(async () => {
   const server = await new Server().start();
-  try {
-    await body({ server });
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`not ok - ${name}: ${String(error.message).split('\n')[0]}`);
-    console.log(String(error.stack).replace(/^/gm, '# '));
-  }
-  clients.splice(0).forEach((made) => made.disconnect());
-  await server.end();
-}
-console.log(`1..${tests.length}`);
-rmSync(FOLDER, { recursive: true });
-process.exit(failed > 0 ? 1 : 0);
+  atEnd(() => server.end());
+  return { server };
+});

@@ -2,62 +2,34 @@
 /*
  * linnet_pages_test.mjs - reload.js, control.js and examples/control in Chromium, against a broker that was written from
  * the protocol (broker_double.mjs).
- *
- *   CHROMIUM      the browser (/usr/bin/chromium)
- *   SCREENSHOTS   a folder for pictures (a new temporary one)
- *
- * Prints TAP; exit status 1 if a test failed.
  */
 // back end: any
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { dirname, extname, join, normalize } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import { extname, join, normalize } from 'node:path';
 import WebSocket from 'ws';
 import { BrokerClient } from '../../clients/js/linnet.js';
 import { Broker } from './broker_double.mjs';
+import { atEnd, folder, main, openPage, steer, test, TOP, until } from './kit.mjs';
 
-const HERE = dirname(fileURLToPath(import.meta.url));
-const TOP = join(HERE, '..', '..');
-const SHOTS = process.env.SCREENSHOTS ?? mkdtempSync(join(tmpdir(), 'linnet-pages-'));
-const PATIENCE_MS = 15000;
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync'];
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
-
-const tests = [];
-const test = (name, run) => tests.push({ name, run });
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function until(what, isSo) {
-  const end = Date.now() + PATIENCE_MS;
-  while (!await isSo()) {
-    assert(Date.now() < end, `never: ${what}`);
-    await pause(5);
-  }
-}
 
 /* ---- the site: the checkout, and what a test puts in front of it ---- */
 
 const site = { files: {}, asked: [] };
 
-async function host() {
-  const http = createServer((request, response) => {
-    const { pathname, search } = new URL(request.url, 'http://host');
-    const file = join(TOP, normalize(pathname));
-    site.asked.push(pathname + search);
-    const body = site.files[pathname] ?? (existsSync(file) && extname(file) !== '' ? readFileSync(file) : undefined);
-    response.writeHead(body === undefined ? 404 : 200, { 'Content-Type': TYPES[extname(pathname)] ?? 'text/html' });
-    response.end(body ?? '');
-  });
-  await once(http.listen(0, '127.0.0.1'), 'listening');
-  return http;
-}
+const http = createServer((request, response) => {
+  const { pathname, search } = new URL(request.url, 'http://host');
+  const file = join(TOP, normalize(pathname));
+  site.asked.push(pathname + search);
+  const body = site.files[pathname] ?? (existsSync(file) && extname(file) !== '' ? readFileSync(file) : undefined);
+  response.writeHead(body === undefined ? 404 : 200, { 'Content-Type': TYPES[extname(pathname)] ?? 'text/html' });
+  response.end(body ?? '');
+});
+await once(http.listen(0, '127.0.0.1'), 'listening');
+const ORIGIN = `http://127.0.0.1:${http.address().port}`;
 
 const html = (head, body = '') =>
   `<!DOCTYPE html><html><head><title>Site</title><link rel="icon" href="data:">${head}</head><body>${body}</body></html>`;
@@ -72,20 +44,20 @@ const asked = (broker, topic) =>
 /* ---- reload.js ---- */
 
 // A page that is ready; `errors` are those that the server was told of.
-async function hotPage({ page, broker, origin }, options) {
+async function hotPage({ page, broker }, options) {
   site.files = { '/': reloadHead(options), '/a.css': 'p { color: rgb(1, 1, 1) }' };
   broker.handlers['system:hotreload_ready'] = () => null;
   broker.handlers['system:client_error'] = () => null;
-  await page.goto(`${origin}/`);
+  await page.goto(`${ORIGIN}/`);
   await until('it is ready', () => asked(broker, 'system:hotreload_ready').length === 1 && broker.last.topics.has('system:hot_reload'));
 }
 
 const color = (page) => page.evaluate(() => getComputedStyle(document.getElementById('p')).color);
 
 test('a page says that it is ready, and reloads when it is told to', async (kit) => {
-  const { page, broker, origin } = kit;
+  const { page, broker } = kit;
   await hotPage(kit);
-  assert.deepEqual(asked(broker, 'system:hotreload_ready'), [{ url: `${origin}/` }]);
+  assert.deepEqual(asked(broker, 'system:hotreload_ready'), [{ url: `${ORIGIN}/` }]);
   site.files['/'] = reloadHead().replace('<title>Site', '<title>New');
   broker.publish('system:hot_reload', { timestamp: 1 });
   await page.waitForFunction(() => document.title === 'New');
@@ -157,7 +129,7 @@ test('errors are reported: thrown, rejected, not loaded; those from before the c
   };
   site.files = { '/': reloadHead('maxErrors: 4') + FAULTS };
   broker.handlers['system:client_error'] = () => null;
-  await page.goto(`${kit.origin}/`);
+  await page.goto(`${ORIGIN}/`);
   await until('it asks to come in', () => letIn !== undefined);
   await page.evaluate(() => { setTimeout(() => window.boom()); });
   await page.waitForFunction(() => window.hot.getErrors().length === 1);
@@ -172,9 +144,9 @@ test('errors are reported: thrown, rejected, not loaded; those from before the c
   assert.match(thrown.message, /TypeError: early/);
   assert.match(thrown.stack, /boom/);
   assert.match(thrown.timestamp, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
-  assert.deepEqual([thrown.filename, typeof thrown.lineno, typeof thrown.colno], [`${kit.origin}/`, 'number', 'number']);
+  assert.deepEqual([thrown.filename, typeof thrown.lineno, typeof thrown.colno], [`${ORIGIN}/`, 'number', 'number']);
   assert.deepEqual(others.map(({ message }) => message).sort(),
-    [`Failed to load script: ${kit.origin}/none.js`, 'Unhandled rejection: nobody caught me']);
+    [`Failed to load script: ${ORIGIN}/none.js`, 'Unhandled rejection: nobody caught me']);
   await page.evaluate(() => { for (let i = 0; i < 50; i++) setTimeout(() => { throw new Error(`flood ${i}`); }); });
   await page.evaluate(() => new Promise((resolve) => { setTimeout(resolve, 50); }));
   await page.evaluate(() => window.hot.client.request('nobody').catch(() => {}));
@@ -205,9 +177,9 @@ test('stop() lets go; a client that it was given stays connected', async (kit) =
 
 /* ---- BrokerClient in a page ---- */
 
-test('in a page: its address, its id over a reload, two tabs', async ({ page, broker, origin, context }) => {
+test('in a page: its address, its id over a reload, two tabs', async ({ page, broker }) => {
   site.files = { '/p': html('') };
-  await page.goto(`${origin}/p?secret=1#x`);
+  await page.goto(`${ORIGIN}/p?secret=1#x`);
   const join = async (tab) => tab.evaluate(async () => {
     const { BrokerClient: Broker } = await import('/clients/js/linnet.js');
     window.client = new Broker({ storage: sessionStorage });
@@ -216,38 +188,37 @@ test('in a page: its address, its id over a reload, two tabs', async ({ page, br
   });
   const first = await join(page);
   const { clientName, clientType, clientUrl } = asked(broker, 'system:register')[0];
-  assert.deepEqual([clientName, clientType, clientUrl], [`browser-${first.slice(0, 8)}`, 'browser', `${origin}/p`]);
+  assert.deepEqual([clientName, clientType, clientUrl], [`browser-${first.slice(0, 8)}`, 'browser', `${ORIGIN}/p`]);
   await page.reload();
   assert.equal(await join(page), first);
-  const other = await context.newPage();
-  await other.goto(`${origin}/p`);
+  const other = await page.context().newPage();
+  atEnd(() => other.close());
+  await other.goto(`${ORIGIN}/p`);
   assert.notEqual(await join(other), first);
   assert.equal(broker.open.length, 2);
 });
 
 /* ---- control.js and examples/control ---- */
 
-const clients = [];
-
 // A client that steers, and the page's id.
-async function steering({ page, broker, origin }) {
+async function steering({ page, broker }) {
   const made = new BrokerClient(broker.url, { WebSocket });
   site.files = {};
-  clients.push(made);
+  atEnd(() => made.disconnect());
   await made.connect();
-  await page.goto(`${origin}/examples/control/index.html`);
+  await page.goto(`${ORIGIN}/examples/control/index.html`);
   await page.locator('#link[data-state="online"]').waitFor();
   const id = await page.locator('#id').textContent();
   return { made, id, ask: (name, payload) => made.call(id, `browser.${name}`, payload) };
 }
 
 test('what it tells, where it goes, what it shows', async (kit) => {
-  const { page, origin } = kit;
+  const { page } = kit;
   const { made, id, ask } = await steering(kit);
   assert.deepEqual((await made.clients({ clientType: 'browser' })).map(({ id: one, name }) => [one, name]), [[id, 'Control · linnet']]);
   const info = await ask('info', {});
   assert.deepEqual([info.title, info.url, info.viewport],
-    ['Control · linnet', `${origin}/examples/control/index.html`, { width: 800, height: 600 }]);
+    ['Control · linnet', `${ORIGIN}/examples/control/index.html`, { width: 800, height: 600 }]);
   assert.match(info.userAgent, /Chrome/);
   const dialog = page.waitForEvent('dialog');
   assert.deepEqual(await ask('alert', { message: 'hello' }), { success: true });
@@ -260,7 +231,7 @@ test('what it tells, where it goes, what it shows', async (kit) => {
     assert.equal((await ask('navigate', { url })).success, false, url);
   site.files['/elsewhere'] = html('');
   assert.equal((await ask('navigate', { url: '/elsewhere' })).success, true);
-  await page.waitForURL(`${origin}/elsewhere`);
+  await page.waitForURL(`${ORIGIN}/elsewhere`);
 });
 
 test('forms: filled, sent without secrets, cleared', async (kit) => {
@@ -346,32 +317,25 @@ test('what is not offered is not there; exec is not, until it is', async (kit) =
 
 /* ---- the program of the example ---- */
 
-const SCRIPT = join(TOP, 'examples/control/control.mjs');
-
-function steer(url, ...words) {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [SCRIPT, ...words], { env: { ...process.env, LINNET_URL: url, NODE_PATH: join(TOP, 'test/e2e/node_modules') } },
-      (error, stdout, stderr) => resolve([error?.code ?? 0, stdout.trim(), stderr.trim()]));
-  });
-}
-
 test('control.mjs: every command, and how it ends', async (kit) => {
-  const { page, broker, origin } = kit;
+  const { page, broker } = kit;
   const { id } = await steering(kit);
   const told = async (...words) => steer(broker.url, words[0], id, ...words.slice(1));
-  assert.deepEqual((await steer(broker.url, 'list'))[1].split('\n').filter((line) => line.startsWith(id)),
-    [[id, 'browser', 'Control · linnet', `${origin}/examples/control/index.html`].join('\t')]);
-  assert.equal(JSON.parse((await told('info'))[1]).title, 'Control · linnet');
+  const [list, info, clicked, missed, scrolled, refused] = await Promise.all([steer(broker.url, 'list'), told('info'),
+    told('click', '#count'), told('click', '#none'), told('scroll', '0', '30'), told('exec', '1')]);
+  assert.deepEqual(list[1].split('\n').filter((line) => line.startsWith(id)),
+    [[id, 'browser', 'Control · linnet', `${ORIGIN}/examples/control/index.html`].join('\t')]);
+  assert.equal(JSON.parse(info[1]).title, 'Control · linnet');
+  assert.equal(JSON.parse(clicked[1]).element, 'button#count');
+  assert.deepEqual(missed, [1, '', 'Element not found: #none']);
+  assert.equal(JSON.parse(scrolled[1]).scrollY, 30);
+  assert.match(refused[2], /no handler for topic: browser\.exec$/);
   assert.deepEqual(JSON.parse((await told('fill', 'name=A=B', 'note='))[1]).filled, ['name', 'note']);
   assert.equal(JSON.parse((await told('submit'))[1]).data.name, 'A=B');
   assert.deepEqual(JSON.parse((await told('clear', '#form'))[1]), { success: true });
-  assert.equal(JSON.parse((await told('click', '#count'))[1]).element, 'button#count');
-  assert.equal(JSON.parse((await told('scroll', '0', '30'))[1]).scrollY, 30);
-  assert.match((await told('exec', '1'))[2], /no handler for topic: browser\.exec$/);
   await page.locator('#allow-exec').check();
   assert.deepEqual(await told('exec', '1', '+', '1'), [0, '2', '']);
-  assert.deepEqual(await told('click', '#none'), [1, '', 'Element not found: #none']);
-  const picture = join(SHOTS, 'control.png');
+  const picture = join(folder(), 'control.png');
   assert.deepEqual(await told('screenshot', picture), [0, `${picture}: image/png`, '']);
   assert.equal(readFileSync(picture).subarray(1, 4).toString(), 'PNG');
   const dialog = page.waitForEvent('dialog');
@@ -380,45 +344,30 @@ test('control.mjs: every command, and how it ends', async (kit) => {
   assert.equal(shown.message(), 'two words');
   await shown.accept();
   site.files['/elsewhere'] = html('');
-  assert.equal((await told('navigate', `${origin}/elsewhere`))[0], 0);
-  await page.waitForURL(`${origin}/elsewhere`);
+  assert.equal((await told('navigate', `${ORIGIN}/elsewhere`))[0], 0);
+  await page.waitForURL(`${ORIGIN}/elsewhere`);
 });
 
 test('control.mjs: what is wrong is said', async ({ broker }) => {
-  for (const words of [[], ['info'], ['dance', 'x'], ['constructor', 'x'], ['fill', 'x', 'name'], ['scroll', 'x', 'a', 'b'],
-    ['click', 'x']]) {
+  await Promise.all([[], ['info'], ['dance', 'x'], ['constructor', 'x'], ['fill', 'x', 'name'], ['scroll', 'x', 'a', 'b'],
+    ['click', 'x']].map(async (words) => {
     const [status, , complaint] = await steer(broker.url, ...words);
     assert.deepEqual([status, /usage: control\.mjs/.test(complaint)], [2, true], words.join(' '));
-  }
+  }));
   assert.deepEqual(await steer(broker.url, 'info', 'nobody'), [1, '', "proxy target client: client with ID 'nobody' not found"]);
   assert.equal((await steer('ws://127.0.0.1:1/', 'list'))[0], 1);
 });
 
-/* ---- run ---- */
+// A broker for each case; the page is one, and forgets all.
+const page = await openPage({ viewport: { width: 800, height: 600 } });
 
-let failed = 0;
-const http = await host();
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
-for (const { name, run } of tests) {
-  const context = await browser.newContext({ viewport: { width: 800, height: 600 } });
-  const page = await context.newPage();
+await main(async () => {
   const broker = await new Broker().start(http);
-  page.setDefaultTimeout(PATIENCE_MS);
   site.asked = [];
-  try {
-    await run({ page, context, broker, origin: `http://127.0.0.1:${http.address().port}` });
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`not ok - ${name}: ${String(error.message).split('\n')[0]}`);
-    console.log(String(error.stack).replace(/^/gm, '# '));
-  }
-  clients.splice(0).forEach((made) => made.disconnect());
-  await context.close();
-  await broker.end();
-}
-console.log(`1..${tests.length}`);
-await browser.close();
-if (process.env.SCREENSHOTS === undefined)
-  rmSync(SHOTS, { recursive: true });
-process.exit(failed > 0 ? 1 : 0);
+  atEnd(() => broker.end());
+  atEnd(async () => {
+    await page.evaluate(() => location.protocol === 'http:' && sessionStorage.clear());
+    await page.goto('about:blank');
+  });
+  return { broker, page };
+});

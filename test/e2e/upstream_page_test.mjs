@@ -3,31 +3,17 @@
  * upstream_page_test.mjs - the page and the client of the system that the command dialect comes from, written anew from
  * what is documented of their behaviour, faults and all, and nothing of linnet's own: would they work with our servers?
  *
- *   LINNET         the program (build/release/linnet); the examples stand beside it
- *
  * The client: binary messages of a big-endian id and a payload, one handler for an id, text and short messages dropped,
  * reconnecting after reconnectDelay times the number of attempts, at most five times, without jitter. The page: sends
  * its name (8), asks for the list (5), chats (1); it does not send its name again after a reconnect.
- * Prints TAP; exit status 1 if a test failed.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer as createTcp } from 'node:net';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
+import { example, freePort, main, serve, silentExample, test, until } from './kit.mjs';
 
-const TOP = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const LINNET = process.env.LINNET ?? join(TOP, 'build/release/linnet');
-const EXAMPLES = join(dirname(LINNET), 'examples');
-const PATIENCE_MS = 20000;
 const DELAY_MS = 40; // instead of 3,000
 const PAGE = 'http://localhost:3000'; // another origin than the server's, as upstream serves it
-const tests = [];
-
-const test = (name, run) => tests.push({ name, run });
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /* ---- the client ---- */
 
@@ -145,51 +131,20 @@ class Page {
   }
 
   async next(id) {
-    for (const until = Date.now() + PATIENCE_MS; Date.now() < until; await pause(5)) {
-      const at = this.heard.findIndex((one) => one.id === id);
-      if (at >= 0) return this.heard.splice(at, 1)[0].value;
-    }
-    throw new Error(`${this.username} did not hear ${id}, but ${JSON.stringify(this.heard)}`);
+    const at = await until(`${this.username} hears ${id}`, () => this.heard.findIndex((one) => one.id === id) + 1);
+    return this.heard.splice(at - 1, 1)[0].value;
   }
-}
-
-async function until(what, holds) {
-  for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await pause(5))
-    if (await holds()) return;
-  throw new Error(`not so: ${what}`);
 }
 
 /* ---- servers ---- */
 
-async function freePort() {
-  const probe = createTcp().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
-
-async function start(program, args, port) {
-  const child = spawn(program, args, { stdio: 'ignore' });
-  await until('it listens', () => fetch(`http://127.0.0.1:${port}/`).then(() => true, () => child.exitCode !== null));
-  assert.equal(child.exitCode, null);
-  return { port, stop: async () => {
-    child.kill('SIGTERM');
-    if (child.exitCode === null) await once(child, 'exit');
-  } };
-}
-
-const serve = (port, ...more) => start(LINNET, ['serve', '--listen', `127.0.0.1:${port}`, '--origins', '*', '--log-level',
-  'error', ...more], port);
-const example = (port) => start(join(EXAMPLES, 'chat-server'), [`127.0.0.1:${port}`], port);
-
-const SERVERS = [{ name: 'linnet serve', open: serve, code: 1001 }, { name: 'examples/chat', open: example, code: 1006 }];
+const SERVERS = [{ name: 'linnet serve', open: () => serve('--origins', '*'), code: 1001 },
+  { name: 'examples/chat', open: () => silentExample('chat-server'), code: 1006 }];
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
 
 async function chats(open) {
-  const server = await open(await freePort());
+  const server = await open();
   const alice = new Page(server.port, 'alice'), bob = new Page(server.port, 'bob <b>&"');
   await alice.enter();
   const joined = await alice.next(3);
@@ -225,14 +180,12 @@ async function chats(open) {
   alice.client.disconnect();
   assert.equal(alice.client.dropped + bob.client.dropped, 0, 'what came was binary');
   assert.deepEqual([...alice.heard, ...bob.heard.filter(({ id }) => id !== 3)], []);
-  await server.stop();
 }
 
 // `code`: what the page hears of the server's end; the example has no time for a goodbye.
 async function comesBack(open, code) {
-  const port = await freePort();
-  let server = await open(port);
-  const alice = new Page(port, 'alice');
+  const server = await open();
+  const alice = new Page(server.port, 'alice');
   await alice.enter();
   await alice.next(6);
   await server.stop();
@@ -240,7 +193,7 @@ async function comesBack(open, code) {
   assert.deepEqual(alice.client.delays.slice(0, 6), [1, 2, 3, 4, 5, 5]);
   assert.equal(alice.client.codes[0], code);
   await assert.rejects(alice.client.send(5), /Not connected to server/);
-  server = await open(port);
+  await server.start();
   await until('it is connected again', () => alice.client.state === 'CONNECTED');
   assert.equal(alice.client.attempts, 0);
   alice.heard.length = 0;
@@ -250,7 +203,6 @@ async function comesBack(open, code) {
   await alice.say('still here');
   assert.equal((await alice.next(1)).message, 'still here');
   alice.client.disconnect();
-  await server.stop();
 }
 
 for (const { name, open, code } of SERVERS) {
@@ -266,7 +218,7 @@ test('nobody there: seven attempts more, eight sockets, then none', async () => 
 });
 
 test('who is too fast is told why, and comes back', async () => {
-  const server = await serve(await freePort());
+  const server = await serve('--origins', '*');
   const alice = new Page(server.port, 'alice'), bob = new Page(server.port, 'bob');
   await alice.enter();
   await bob.enter();
@@ -277,11 +229,10 @@ test('who is too fast is told why, and comes back', async () => {
   assert.equal((await bob.next(4)).username, 'alice');
   alice.client.disconnect();
   bob.client.disconnect();
-  await server.stop();
 });
 
 test('a page that only listens stays', async () => {
-  const server = await serve(await freePort(), '--ping-interval', '100ms', '--pong-wait', '200ms');
+  const server = await serve('--origins', '*', '--ping-interval', '100ms', '--pong-wait', '200ms');
   const page = new Page(server.port, 'listener');
   await page.enter();
   await page.next(6);
@@ -290,13 +241,11 @@ test('a page that only listens stays', async () => {
   await until('it was pinged', () => pings >= 6);
   assert.deepEqual([page.client.state, page.client.sockets], ['CONNECTED', 1]);
   page.client.disconnect();
-  await server.stop();
 });
 
 test('JSON-RPC as the client meant it', async () => {
-  const port = await freePort();
-  const server = await start(join(EXAMPLES, 'rpc'), [`127.0.0.1:${port}`], port);
-  const client = new PageClient({ url: `ws://127.0.0.1:${port}/ws`, autoReconnect: false });
+  const server = await example('rpc');
+  const client = new PageClient({ url: server.url('/ws'), autoReconnect: false });
   const foreign = new WebSocket(client.url, { origin: PAGE });
   await assert.rejects(once(foreign, 'open'), /403/); // this example is for its own origin
   const own = new WebSocket(client.url);
@@ -309,17 +258,6 @@ test('JSON-RPC as the client meant it', async () => {
   await assert.rejects(client.sendJSONRPC('boom', {}, 2), /^Error: boom$/);
   await assert.rejects(client.sendJSONRPC('nobody', {}, 3), /^Error: Method not found$/);
   own.close();
-  await server.stop();
 });
 
-let failed = 0;
-for (const { name, run } of tests) {
-  try {
-    await run();
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failed++;
-    console.log(`not ok - ${name}: ${String(error.message).replaceAll('\n', ' ')}`);
-  }
-}
-process.exit(failed > 0 ? 1 : 0);
+await main();
