@@ -493,7 +493,7 @@ static void a_deferred_upgrade_that_is_malformed_after_all_is_refused(void **sta
     raw_say(fd, "GET /later HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
                 "Sec-WebSocket-Protocol: a, a\r\n\r\n");
-    wait_for(&w->seen.messages, 1);
+    kit_wait_for(&w->seen.messages, 1);
     assert_int_equal(ln_server_post(w->server, 0, accept_deferred, &w->seen), 0);
     const char *const answer = raw_read_all(fd, &n, &is_fin);
     assert_status(answer, 400);
