@@ -293,6 +293,9 @@ def what_the_server_refuses_is_a_failure():
         code, _, err = run("pub", "-l", server.url, "large", stdin=b"x" * 1200000 + b"\nshort\n")
         same("exit code", code, 1)
         true("why: %r" % err, "the connection ended: 1009" in err)
+        why = "linnet pub: the publication to a.* was refused: Publication topic is not valid\n"
+        same("a topic that is a filter", run("pub", server.url, "a.*", "x"), (1, "", why))
+        same("the same for lines", run("pub", "-l", server.url, "a.*", stdin=b"x\n")[0], 1)
     with Broker() as broker:
         same("one that is refused late", run("pub", broker.url, "refused", "x"),
              (1, "", "linnet pub: the connection ended: 1009 too long\n"))

@@ -52,10 +52,13 @@ static void errors_always_reach_who_asked(void **state)
     kit_expect(fd, "{\"id\":\"6\",\"type\":\"request\"}",
                "{\"id\":\"6\",\"type\":\"error\",\"error\":{\"code\":404,\"message\":\"No handler "
                "for topic: \"}}\n");
+    kit_expect(fd, "{\"id\":\"7\",\"type\":\"request\",\"topic\":\"a\\u0000b\"}",
+               "{\"id\":\"7\",\"type\":\"error\",\"topic\":\"a\\u0000b\",\"error\":{\"code\":404,"
+               "\"message\":\"No handler for topic: a\\u0000b\"}}\n");
     ln_broker_stats stats;
     ln_broker_stats_get(w->broker, &stats);
-    assert_int_equal(stats.requests_total, 6);
-    assert_int_equal(stats.errors_total, 6);
+    assert_int_equal(stats.requests_total, 7);
+    assert_int_equal(stats.errors_total, 7);
     assert_int_equal(stats.clients, 1);
     raw_close(fd);
 }
@@ -415,22 +418,32 @@ static void everybody_gets_what_is_published_the_publisher_too(void **state)
     }
 }
 
-static void what_may_not_be_published_is_counted(void **state)
+static void what_may_not_be_published_is_refused(void **state)
 {
     const kit_world *const w = *state;
     const int fd = kit_enter(w);
-    static const char *const wrong[] = {"a.*", "$linnet.x", "secret", "a\\u0000"};
+    static const char *const wrong[] = {"a.*", "$linnet.x", "a\\u0000", "secret"};
 
     kit_subscribe(fd, ">");
     for (size_t i = 0; i < LN_ARRAY_SIZE(wrong); i++) {
-        char text[100];
+        const bool is_secret = i + 1 == LN_ARRAY_SIZE(wrong);
+        char text[100], heard[200];
         snprintf(text, sizeof text, "{\"type\":\"publish\",\"topic\":\"%s\"}", wrong[i]);
-        raw_send_text(fd, text);
+        snprintf(
+            heard, sizeof heard,
+            "{\"type\":\"error\",\"topic\":\"%s\",\"error\":{\"code\":%d,\"message\":\"%s\"}}\n",
+            wrong[i], is_secret ? 403 : 400,
+            is_secret ? "Publication not permitted" : "Publication topic is not valid");
+        kit_expect(fd, text, heard);
     }
+    kit_expect(fd, "{\"id\":\"5\",\"type\":\"publish\",\"topic\":\"*\",\"payload\":1}",
+               "{\"id\":\"5\",\"type\":\"error\",\"topic\":\"*\",\"error\":{\"code\":400,"
+               "\"message\":\"Publication topic is not valid\"}}\n");
+    raw_send_text(fd, "{\"type\":\"publish\",\"topic\":\"\"}");
     kit_expect_silence(fd);
     ln_broker_stats stats;
     ln_broker_stats_get(w->broker, &stats);
-    assert_int_equal(stats.refused_total, LN_ARRAY_SIZE(wrong));
+    assert_int_equal(stats.refused_total, LN_ARRAY_SIZE(wrong) + 1);
     assert_int_equal(stats.published_total, 0);
     raw_close(fd);
 }
@@ -744,6 +757,12 @@ static void clients_ask_each_other(void **state)
     kit_hear(a,
              "{\"id\":\"2\",\"type\":\"response\",\"topic\":\"system:proxy\",\"payload\":null}\n");
 
+    raw_send_text(a, PROXY("2", "{\"targetId\":\"b\\\"\",\"payload\":1}"));
+    snprintf(text, sizeof text, "{\"id\":\"%s\",\"type\":\"response\",\"payload\":2}",
+             hear_request(b, "\",\"type\":\"request\",\"payload\":1}\n"));
+    raw_send_text(b, text);
+    kit_hear(a, "{\"id\":\"2\",\"type\":\"response\",\"topic\":\"system:proxy\",\"payload\":2}\n");
+
     raw_send_text(a, PROXY("3", "{\"targetId\":\"b\\\"\",\"topic\":\"t\"}"));
     const char *id = hear_request(b, "\",\"type\":\"request\",\"topic\":\"t\",\"payload\":null}\n");
     snprintf(text, sizeof text,
@@ -937,7 +956,7 @@ int main(void)
         KIT_ONE(subscriptions_are_acknowledged),
         KIT_ONE(everybody_gets_what_is_published_the_publisher_too),
         KIT_THREE(everybody_gets_what_is_published_the_publisher_too),
-        KIT_ONE(what_may_not_be_published_is_counted),
+        KIT_ONE(what_may_not_be_published_is_refused),
         KIT_ONE(the_application_publishes_from_any_thread),
         KIT_THREE(the_application_publishes_from_any_thread),
         KIT_ONE(other_dialects_meet_this_one),
