@@ -282,7 +282,8 @@ static bool is_params(ln_span text)
 const ln_rpc_speech ln_broker_speech = {.write_answer = write_answer,
                                         .write_call = write_call,
                                         .refuse = refuse,
-                                        .is_params = is_params};
+                                        .is_params = is_params,
+                                        .unusable = {"Server error creating response", 30}};
 
 /* ---- what clients send ---- */
 

@@ -28,6 +28,13 @@ static void requests_are_answered_at_once(void **state)
     raw_close(fd);
 }
 
+static int on_junk(const ln_rpc_call *call, void *user)
+{
+    (void)user;
+    assert_int_equal(ln_rpc_result(&call->ticket, LN_SPAN("{\"a\":NaN}")), LN_ERR_INVALID);
+    return LN_ERR_INVALID;
+}
+
 static void errors_always_reach_who_asked(void **state)
 {
     const kit_world *const w = *state;
@@ -55,10 +62,14 @@ static void errors_always_reach_who_asked(void **state)
     kit_expect(fd, "{\"id\":\"7\",\"type\":\"request\",\"topic\":\"a\\u0000b\"}",
                "{\"id\":\"7\",\"type\":\"error\",\"topic\":\"a\\u0000b\",\"error\":{\"code\":404,"
                "\"message\":\"No handler for topic: a\\u0000b\"}}\n");
+    assert_int_equal(ln_broker_handle(w->broker, "junk", on_junk, NULL), 0);
+    kit_expect(fd, "{\"id\":\"8\",\"type\":\"request\",\"topic\":\"junk\"}",
+               "{\"id\":\"8\",\"type\":\"error\",\"topic\":\"junk\",\"error\":{\"code\":500,"
+               "\"message\":\"Server error creating response\"}}\n");
     ln_broker_stats stats;
     ln_broker_stats_get(w->broker, &stats);
-    assert_int_equal(stats.requests_total, 7);
-    assert_int_equal(stats.errors_total, 7);
+    assert_int_equal(stats.requests_total, 8);
+    assert_int_equal(stats.errors_total, 8);
     assert_int_equal(stats.clients, 1);
     raw_close(fd);
 }
