@@ -72,7 +72,8 @@ static void show_error(caller *c, const ln_broker_client_reply *reply)
         return;
     if (reply->error == LN_ERR_REFUSED) {
         fprintf(out, "%" PRId64 ": ", reply->code);
-        ln_screen_quote(out, reply->message);
+        ln_screen_quote(out, reply->message.size > 0 ? reply->message
+                                                     : LN_SPAN("it failed, and does not say why"));
     } else if (reply->error == LN_ERR_TIMEOUT) {
         fputs("no answer in time", out);
     } else if (reply->error == LN_ERR_RESET) {

@@ -172,6 +172,8 @@ class Broker:
             await ws.close(1011, "gone")
         elif kind == "request" and topic == "odd":
             await self.answer(ws, m, "error", {"error": "in the shape of pages"})
+        elif kind == "request" and topic == "mute":
+            await self.answer(ws, m, "error", None)
         elif kind == "request" and topic != "silence":
             await self.answer(ws, m, "response", m.get("payload"))
 
@@ -355,6 +357,7 @@ def an_answer_is_written_and_an_error_told():
         same("lines", run("call", "-l", broker.url, "echo", stdin=b"a\n\nc"), (0, "a\n\nc\n", ""))
         same("two lines of text", run("call", "--raw", broker.url, "echo", "a\nb"), (0, "a\nb", ""))
         same("an error of a page", run("call", broker.url, "odd"), (1, "", "linnet call: 0: in the shape of pages\n"))
+        same("one without words", run("call", broker.url, "mute"), (1, "", "linnet call: 0: it failed, and does not say why\n"))
         same("silence", run("call", broker.url, "silence", "--timeout", "300ms"), (1, "", "linnet call: no answer in time\n"))
         code, out, err = run("call", broker.url, "lost")
         same("a loss", (code, out), (1, ""))
