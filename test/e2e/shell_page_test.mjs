@@ -8,6 +8,7 @@
  *
  * Prints TAP; exit status 1 if anything failed.
  */
+// back end: any
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
