@@ -101,11 +101,11 @@ static void on_connect(ln_conn *c, const ln_request *request, void *user)
 {
     world *const w = user;
     (void)request;
+    atomic_store(&w->last, ln_conn_get_id(c));
     /* in this order, whatever is published meanwhile */
     assert_true(ln_command_send(w->game, ln_conn_get_id(c), WELCOME, LN_SPAN("1")) >= 0);
     assert_int_equal(ln_command_publish(w->game, LN_SPAN(""), WELCOME, ln_command_uuid(c), 0), 0);
     assert_int_equal(atomic_load(&w->handled), 0);
-    atomic_store(&w->last, ln_conn_get_id(c));
     atomic_fetch_add(&w->connects, 1);
 }
 
@@ -367,6 +367,7 @@ static void a_client_comes_and_goes_in_order(void **state)
         const int fd = enter_at(&w, "/ws");
         /* nothing before the welcome, not even of the flood; then itself among all */
         hear(fd, WELCOME, "1");
+        assert_true(ln_command_is_alive(w.game, atomic_load(&w.last)));
         const raw_frame f = hear_next(fd, WELCOME);
         assert_int_equal(f.size, 4 + 36);
         memcpy(uuid, f.payload + 4, 36);
@@ -389,15 +390,13 @@ static void a_client_comes_and_goes_in_order(void **state)
     for (int i = 0; i < 5; i++)
         say(fd, ECHO, "x");
     wait_for(&w.handled, 5);
-    const ln_conn_id last = atomic_load(&w.last);
-    assert_true(ln_command_is_alive(w.game, last));
     raw_close(fd);
     wait_for(&w.disconnects, 1);
-    assert_false(ln_command_is_alive(w.game, last));
-    assert_false(ln_command_is_alive(w.game, 0));
-    assert_false(ln_command_is_alive(w.game, UINT64_MAX));
     assert_int_equal(atomic_load(&w.handled), 5);
     assert_int_equal(atomic_load(&w.connects), 41);
+    assert_false(ln_command_is_alive(w.game, atomic_load(&w.last)));
+    assert_false(ln_command_is_alive(w.game, 0));
+    assert_false(ln_command_is_alive(w.game, UINT64_MAX));
     end(&w);
 }
 
