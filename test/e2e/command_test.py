@@ -376,6 +376,10 @@ def answers_later_and_questions_back():
         same("the question", (question["method"], question["params"]), ("add", [1, 2]))
         same("the end of it", c.ask('{"jsonrpc":"2.0","result":3,"id":%d}' % question["id"]),
              '{"jsonrpc":"2.0","result":3,"id":3}')
+        question = json.loads(c.ask('{"jsonrpc":"2.0","method":"ask","id":4}'))
+        nothing = '{"jsonrpc":"2.0","id":%d}' % question["id"]  # as upstream answers when there is no result
+        same("an answer without a result", c.ask(nothing), '{"jsonrpc":"2.0","result":null,"id":4}')
+        same("the same to no question", c.ask(nothing), failed(-32600, "Invalid Request", question["id"]))
 
 
 def random_value(rng, depth):
