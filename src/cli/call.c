@@ -151,6 +151,8 @@ static int misuse(const settings *set, int operands)
         return ln_verb_misused(&ln_call_verb, "--lines and a payload exclude each other");
     if (set->is_raw && set->errand.is_json)
         return ln_verb_misused(&ln_call_verb, "--raw and --json exclude each other");
+    if (set->target != NULL && *set->target == '\0') /* it would ask the server instead */
+        return ln_verb_misused(&ln_call_verb, "--client wants an id");
     return LN_EXIT_NOT_YET;
 }
 

@@ -439,7 +439,7 @@ def tls_is_verified():
 def wrong_words_are_code_2():
     for words in (("pub",), ("sub",), ("call",), ("pub", "ws://localhost/"), ("pub", "t", "x", "y"), ("pub", "-l", "t", "x"),
                   ("call", "-l", "t", "x"), ("sub", "-c", "0", "t"), ("pub", "ftp://x/", "t"), ("sub", "-j", "--raw", "t"),
-                  ("pub", "--no-such", "t")):
+                  ("pub", "--no-such", "t"), ("call", "--client", "", "t"), ("pub", "--id", "i" * 300, "t")):
         code, out, err = run(*words)
         same("exit code of %s" % (words,), (code, out), (2, ""))
         true("%s is explained: %r" % (words, err), err.startswith("linnet %s: " % words[0]))
