@@ -49,8 +49,10 @@ static bool ask(const ln_broker_info *client, void *user)
                                                .timeout_ms = 5000,
                                                .on_reply = on_pong};
 
-    if (client->is_registered)
-        ln_broker_request(broker, &request, NULL); /* gone meanwhile: an error, and no reply */
+    /* an error here is the end of it: on_pong does not come */
+    const int rc = client->is_registered ? ln_broker_request(broker, &request, NULL) : 0;
+    if (rc < 0)
+        printf("%llx cannot be asked: %s\n", (unsigned long long)client->conn, ln_strerror(rc));
     return true;
 }
 
@@ -94,8 +96,10 @@ static int on_where(const ln_rpc_call *call, void *user)
 
 static void on_registered(ln_conn *c, const ln_broker_info *client, void *user)
 {
-    printf("%llx is %.*s\n", (unsigned long long)client->conn, (int)client->name.size,
-           (const char *)client->name.data);
+    char name[6 * 256 + 3]; /* a name is cut at 256 bytes; as in JSON it is harmless */
+    const int n = ln_json_quote(client->name, name, sizeof name);
+
+    printf("%llx is %.*s\n", (unsigned long long)client->conn, n - 2, name + 1); /* no quotes */
     fflush(stdout);
 }
 

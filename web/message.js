@@ -8,7 +8,7 @@
  *   read() gives                              for
  *   {kind: 'presence', news}                  {"type":"presence",...} as people.js wants it
  *   {kind: 'chat', id, name, text, at}        {"type":"chat",...} from a page like this one
- *   {kind: 'plain', text}                     any other text
+ *   {kind: 'plain', text}                     any other text; of a JSON string, as programs publish texts, what it says
  *   {kind: 'binary', size}                    an ArrayBuffer
  */
 import { clean } from './nick.js';
@@ -76,5 +76,5 @@ export function read(data) {
     return { kind: 'presence', news: value };
   if (value?.type === 'chat' && isChat(value))
     return { kind: 'chat', id: value.id, name: clean(value.name), text: cut(value.text), at: plausible(value.at) };
-  return { kind: 'plain', text: cut(data) };
+  return { kind: 'plain', text: cut(typeof value === 'string' ? value : data) };
 }

@@ -42,10 +42,11 @@ static const char *now(void)
 /* Member `name` of a JSON object into `text`, as a JSON string; false if it is something else. */
 static bool read_string(ln_span json, const char *name, char *text, size_t size)
 {
+    const char *const first = json.data;
     ln_span value = LN_SPAN("\"\"");
     const int rc = ln_json_find(json, name, SIZE_MAX, &value);
 
-    if (rc != LN_ERR_PROTOCOL && *(char *)json.data != '{')
+    if (rc != LN_ERR_PROTOCOL && first[strspn(first, " \t\r\n")] != '{')
         return false;
     if ((rc < 0 && rc != LN_ERR_NOT_FOUND) || value.size >= size || *(char *)value.data != '"')
         return false;

@@ -88,9 +88,9 @@ typedef struct ln_broker_client_options {
     /*
      * What no call of yours tells: an attempt failed (errors of ln_client_options.on_failure), the
      * connection ended (LN_ERR_CLOSED: the server closed it; LN_ERR_RESET and others: it broke), the
-     * server refused the registration or a subscription (LN_ERR_REFUSED), does not answer the
-     * registration (LN_ERR_TIMEOUT), or sent what is none of its protocol (LN_ERR_PROTOCOL); and a
-     * sentence about it, borrowed until the handler returns.
+     * server refused the registration, a subscription or a publication (LN_ERR_REFUSED), does not
+     * answer the registration (LN_ERR_TIMEOUT), or sent what is none of its protocol
+     * (LN_ERR_PROTOCOL); and a sentence about it, borrowed until the handler returns.
      */
     void (*on_error)(ln_broker_client *client, int err, const char *what, void *user);
     void *user;

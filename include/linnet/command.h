@@ -151,6 +151,10 @@ LN_API int ln_command_call(ln_command *game, ln_conn_id conn, const char *method
  * returned. On its loop. */
 LN_API ln_span ln_command_uuid(const ln_conn *c);
 
+/* Whether a client is there to be sent to: on its loop until its closing begins, on other threads
+ * until it is gone, which may be at any moment. Any thread. */
+LN_API bool ln_command_is_alive(const ln_command *game, ln_conn_id conn);
+
 /* Since the start. */
 typedef struct ln_command_stats {
     uint64_t clients;            /* now */

@@ -62,7 +62,8 @@ typedef int ln_rpc_handler(const ln_rpc_call *call, void *user);
  *
  * LN_ERR_CLOSED: the connection is gone. LN_ERR_NOT_FOUND: it was answered already (from another
  * thread, which does not wait: 0). LN_ERR_INVALID: no JSON; a result that is none is answered with
- * -32603 "Internal error". LN_ERR_WOULD_EXCEED, LN_ERR_NOMEM.
+ * -32603 "Internal error", in the broker dialect with 500 "Server error creating response".
+ * LN_ERR_WOULD_EXCEED, LN_ERR_NOMEM.
  */
 LN_API int ln_rpc_result(const ln_rpc_ticket *ticket, ln_span result);
 LN_API int ln_rpc_error(const ln_rpc_ticket *ticket, int code, ln_span message, ln_span data);

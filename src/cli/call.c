@@ -71,7 +71,8 @@ static void show_error(caller *c, const ln_broker_client_reply *reply)
         return;
     if (reply->error == LN_ERR_REFUSED) {
         fprintf(out, "%" PRId64 ": ", reply->code);
-        ln_screen_quote(out, reply->message);
+        ln_screen_quote(out, reply->message.size > 0 ? reply->message
+                                                     : LN_SPAN("it failed, and does not say why"));
     } else if (reply->error == LN_ERR_TIMEOUT) {
         fputs("no answer in time", out);
     } else if (reply->error == LN_ERR_RESET) {
@@ -146,6 +147,9 @@ static int call(int argc, char **argv)
     int code = ln_errand_begin(&ln_call_verb, argc, argv, &set, &operands, &url);
     if (code == LN_EXIT_NOT_YET)
         code = ln_errand_check(&ln_call_verb, operands, set.reads_lines);
+    if (code == LN_EXIT_NOT_YET && set.target != NULL && *set.target == '\0')
+        code = ln_verb_misused(&ln_call_verb,
+                               "--client wants an id"); /* else it would ask the server */
     if (code != LN_EXIT_NOT_YET)
         return code;
     c.set = &set;

@@ -201,7 +201,11 @@ static int begin(ln_errand *e)
     if (rc == 0)
         rc = connect_client(e);
     if (rc == LN_ERR_INVALID)
-        tell(e, "not a URL like ws://host:port/path, or a header of the handshake's own", -1);
+        tell(
+            e,
+            "not a URL like ws://host:port/path, a header of the handshake's own, or an id that is "
+            "too long",
+            -1);
     else if (rc < 0)
         tell(e, ln_strerror(rc), -1);
     return rc;

@@ -105,12 +105,14 @@ const ln_verb ln_pub_verb = {
     .operands_max = 3,
     .about = "Publishes the payload, or nothing, to a topic of a broker (WebSocketMQ), by default "
              "that of `linnet serve` on this machine, " LN_ERRAND_URL ".",
-    .notes = "Exit code: 0 when everything was published, 1 when that is not sure: publishing is "
-             "not acknowledged, and what was sent when a connection breaks may not have arrived.\n"
-             "\n"
-             "  linnet pub sensors.kitchen 21.5\n"
-             "  linnet pub -j sensors.kitchen '{\"celsius\":21.5}'\n"
-             "  vmstat 1 | linnet pub -l wss://example.org/wsmq sensors.host",
+    .notes =
+        "Exit code: 0 when everything was published, 1 when the server refuses the topic, or "
+        "that is not sure: publishing is not acknowledged, and what was sent when a connection "
+        "breaks may not have arrived.\n"
+        "\n"
+        "  linnet pub sensors.kitchen 21.5\n"
+        "  linnet pub -j sensors.kitchen '{\"celsius\":21.5}'\n"
+        "  vmstat 1 | linnet pub -l wss://example.org/wsmq sensors.host",
     .options = options,
     .defaults = &defaults,
     .settings_size = sizeof defaults,

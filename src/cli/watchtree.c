@@ -394,6 +394,8 @@ static int begin(ln_watchtree *t, const char *path)
 {
     const size_t n = strlen(path);
 
+    if (n == 0) /* with the slash it would be everything */
+        return LN_ERR_NOT_FOUND;
     t->root = ln_alloc(t->alloc, n + 2);
     if (t->root == NULL)
         return LN_ERR_NOMEM;

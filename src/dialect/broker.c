@@ -82,14 +82,6 @@ static void dispatch(ln_broker_peer *p, const ln_envelope *e)
     }
 }
 
-/* The older generation passes over what it cannot read; the current one ends there. */
-static void take_malformed(ln_broker_peer *p)
-{
-    ln_broker_count(&p->broker->counts.malformed);
-    if (p->style != LN_ENVELOPE_HEADED)
-        (void)ln_conn_close(p->rpc.conn, 1007, LN_SPAN("failed to unmarshal JSON"));
-}
-
 /* It is of this generation from now on. */
 static void settle(ln_broker_peer *p, ln_envelope_style style)
 {
@@ -97,6 +89,16 @@ static void settle(ln_broker_peer *p, ln_envelope_style style)
     if (style == LN_ENVELOPE_HEADED)
         (void)ln_topics_speak(p->rpc.conn,
                               ln_broker_send_headed); /* needs no memory: it speaks already */
+}
+
+/* The older generation passes over what it cannot read; the current one ends there. */
+static void take_malformed(ln_broker_peer *p, ln_span text)
+{
+    ln_broker_count(&p->broker->counts.malformed);
+    if (p->style == 0 && ln_envelope_is_headed(text))
+        settle(p, LN_ENVELOPE_HEADED);
+    if (p->style != LN_ENVELOPE_HEADED)
+        (void)ln_conn_close(p->rpc.conn, 1007, LN_SPAN("failed to unmarshal JSON"));
 }
 
 /* Who does not take its answers is not read either: see on_drain(). One that the application does not
@@ -124,7 +126,7 @@ static void on_message(ln_conn *c, const ln_message *message, void *user)
         return;
     }
     if (ln_envelope_read(message->data, &e) < 0) {
-        take_malformed(p);
+        take_malformed(p, message->data);
         return;
     }
     if (p->style == 0 && (e.style == LN_ENVELOPE_HEADED || e.type != LN_ENVELOPE_UNKNOWN))

@@ -42,20 +42,30 @@ static void registered(ln_broker_client *k, const ln_envelope *e)
     ln_broker_client_opened(k, ln_broker_client_read_name(k, e->payload));
 }
 
-/* The answer to a subscription is of interest only if it tells of a failure. */
-static void take_topic_answer(ln_broker_client *k, uint64_t serial, const ln_envelope *e)
+/* The answer to a subscription or a publication is of interest only if it tells of a failure.
+ * `name` may be the client's word. */
+static void take_refusal(ln_broker_client *k, const char *what, ln_span name, const ln_envelope *e)
 {
-    const ln_span name = ln_broker_client_topic_name(k, serial);
     ln_envelope_failure failure;
     char sentence[SENTENCE_SIZE];
 
     if (e->type == LN_ENVELOPE_ACK || !ln_envelope_is_failure(e, &failure))
         return;
+    const int n = snprintf(sentence, sizeof sentence, "the %s%s%.*s was refused: ", what,
+                           name.size > 0 ? " to " : "",
+                           (int)ln_min_size(name.size, SENTENCE_SIZE / 4), (const char *)name.data);
     const ln_span why = ln_broker_client_word(k, failure.message);
-    snprintf(sentence, sizeof sentence, "the subscription to %.*s was refused: %.*s",
-             (int)ln_min_size(name.size, SENTENCE_SIZE / 4), (const char *)name.data, (int)why.size,
+    snprintf(sentence + n, sizeof sentence - (size_t)n, "%.*s", (int)why.size,
              (const char *)why.data);
     ln_broker_client_complain(k, LN_ERR_REFUSED, sentence);
+}
+
+/* The older generation's answers name what they answer instead of the topic. */
+static void take_publication_refusal(ln_broker_client *k, const ln_envelope *e)
+{
+    const bool has_topic = e->style == LN_ENVELOPE_FLAT;
+    take_refusal(k, "publication",
+                 has_topic ? ln_broker_client_word(k, e->topic) : (ln_span){"", 0}, e);
 }
 
 static void take_answer(ln_broker_client *k, const ln_envelope *e)
@@ -65,10 +75,14 @@ static void take_answer(ln_broker_client *k, const ln_envelope *e)
     const bool is_ours = ln_broker_client_read_id(k, e->id, &serial);
     if (is_ours && serial == LN_BROKER_CLIENT_OF_REGISTRATION)
         registered(k, e);
+    else if (is_ours && serial >= LN_BROKER_CLIENT_OF_MESSAGE)
+        take_publication_refusal(k, e);
     else if (is_ours && serial >= LN_BROKER_CLIENT_OF_TOPIC)
-        take_topic_answer(k, serial, e);
+        take_refusal(k, "subscription", ln_broker_client_topic_name(k, serial), e);
     else if (is_ours)
         ln_broker_client_take_answer(k, serial, e);
+    else if (e->type == LN_ENVELOPE_ERROR && e->id.size == 0 && e->topic.size > 0)
+        take_publication_refusal(k, e); /* all else has an id */
     else if (e->type != LN_ENVELOPE_ACK)
         ln_broker_client_count(&k->counts.strays);
 }

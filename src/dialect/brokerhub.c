@@ -241,7 +241,13 @@ void ln_broker_take_subscription(ln_broker_peer *p, const ln_envelope *e)
     acknowledge(p, e, is_wish ? "subscribed" : "unsubscribed");
 }
 
-/* Nobody is told of what goes wrong here: a publication has no answer. */
+/* The one answer that a publication has. */
+static void refuse_publication(ln_broker_peer *p, const ln_envelope *e, int code, ln_span words)
+{
+    ln_broker_count(&p->broker->counts.refused);
+    ln_broker_complain(p, e, code, words);
+}
+
 static void publish(ln_broker_peer *p, const ln_envelope *e)
 {
     uint8_t room[LN_BROKER_TOPIC_ROOM];
@@ -250,8 +256,12 @@ static void publish(ln_broker_peer *p, const ln_envelope *e)
     const ln_span name =
         e->topic.size <= sizeof room ? ln_envelope_text(e->topic, room) : (ln_span){"", 0};
 
-    if (!ln_topics_is_open(name) || !ln_broker_may(p, LN_BROKER_PUBLISH, name, (ln_span){"", 0})) {
-        ln_broker_count(&b->counts.refused);
+    if (!ln_topics_is_open(name)) {
+        refuse_publication(p, e, LN_BROKER_BAD_REQUEST, LN_SPAN("Publication topic is not valid"));
+        return;
+    }
+    if (!ln_broker_may(p, LN_BROKER_PUBLISH, name, (ln_span){"", 0})) {
+        refuse_publication(p, e, LN_BROKER_FORBIDDEN, LN_SPAN("Publication not permitted"));
         return;
     }
     ln_msg *const m = ln_broker_make_msg(b, name, e->topic, e->payload, p->rpc.conn->id);

@@ -204,12 +204,15 @@ void ln_broker_complain(ln_broker_peer *p, const ln_envelope *about, int code, l
 }
 
 /* The first bytes of a payload, for who wrote it. */
-static size_t describe(char *to, size_t size, const char *what, ln_span detail)
+static ln_span describe(char to[SHORT], ln_span what, ln_span detail)
 {
     const ln_span shown = ln_broker_cut(detail, LN_BROKER_RAW_MAX_BYTES);
-    const int n = snprintf(to, size, "%s%.*s", what, (int)shown.size,
-                           shown.size > 0 ? (const char *)shown.data : "");
-    return ln_min_size((size_t)n, size - 1);
+
+    LN_ASSERT(what.size + shown.size <= SHORT);
+    memcpy(to, what.data, what.size);
+    if (shown.size > 0)
+        memcpy(to + what.size, shown.data, shown.size);
+    return (ln_span){to, what.size + shown.size};
 }
 
 static void refuse(ln_rpc_peer *p, ln_rpc_call_in *call, ln_rpc_refusal why, ln_span detail)
@@ -220,14 +223,12 @@ static void refuse(ln_rpc_peer *p, ln_rpc_call_in *call, ln_rpc_refusal why, ln_
     switch (why) {
     case LN_RPC_IS_UNKNOWN:
         answer.code = LN_BROKER_NOT_FOUND;
-        answer.message =
-            (ln_span){text, describe(text, sizeof text, "No handler for topic: ", detail)};
+        answer.message = describe(text, LN_SPAN("No handler for topic: "), detail);
         break;
     case LN_RPC_IS_UNSUITABLE:
         answer.code = LN_BROKER_BAD_REQUEST;
-        answer.message = (ln_span){
-            text, describe(text, sizeof text,
-                           "Invalid request payload: failed to unmarshal payload. Raw: ", detail)};
+        answer.message = describe(
+            text, LN_SPAN("Invalid request payload: failed to unmarshal payload. Raw: "), detail);
         break;
     case LN_RPC_HAS_FAILED:
         break;
@@ -263,7 +264,7 @@ static int write_call(const ln_rpc_peer *rpc, const ln_rpc_call_out *call, ln_bu
         e.ttl_ms = call->timeout_ms;
     }
     ln_buf_init(&longer, p->broker->alloc);
-    int rc = quote(call->method, topic, &longer, &e.topic);
+    int rc = call->method.size == 0 ? 0 : quote(call->method, topic, &longer, &e.topic);
     if (rc == 0)
         rc = ln_envelope_write(out, &e);
     ln_buf_fini(&longer);
@@ -281,7 +282,8 @@ static bool is_params(ln_span text)
 const ln_rpc_speech ln_broker_speech = {.write_answer = write_answer,
                                         .write_call = write_call,
                                         .refuse = refuse,
-                                        .is_params = is_params};
+                                        .is_params = is_params,
+                                        .unusable = {"Server error creating response", 30}};
 
 /* ---- what clients send ---- */
 

@@ -209,6 +209,18 @@ ln_span ln_command_uuid(const ln_conn *c)
     return client == NULL ? (ln_span){"", 0} : (ln_span){client->uuid, sizeof client->uuid};
 }
 
+bool ln_command_is_alive(const ln_command *game, ln_conn_id conn)
+{
+    ln_worker *const w = ln_server_worker_of(game->server, conn);
+
+    if (w == NULL)
+        return false;
+    if (ln_loop_current() != w->home.loop)
+        return ln_slots_peek(&w->slots, conn & LN_CONN_NAME_MASK) != NULL;
+    ln_conn *const c = ln_slots_find(&w->slots, conn & LN_CONN_NAME_MASK);
+    return c != NULL && peer_of(c) != NULL && ln_ws_is_open(&c->ws);
+}
+
 void ln_command_stats_get(const ln_command *game, ln_command_stats *stats)
 {
     *stats = (ln_command_stats){

@@ -301,6 +301,15 @@ int ln_envelope_read(ln_span text, ln_envelope *e)
     return ln_json_finish(&j) && conclude(&d, e) ? 0 : LN_ERR_PROTOCOL;
 }
 
+bool ln_envelope_is_headed(ln_span text)
+{
+    ln_json_field header = {.name = "header"};
+    ln_json j;
+
+    return open_object(&j, text) && ln_json_read_fields(&j, &header, 1) && ln_json_finish(&j) &&
+           header.value.type == LN_JSON_OBJECT;
+}
+
 ln_span ln_envelope_text(ln_span string, uint8_t *room)
 {
     const uint8_t *const bytes = string.data;

@@ -75,6 +75,10 @@ typedef struct ln_envelope {
  */
 LN_NODISCARD int ln_envelope_read(ln_span text, ln_envelope *e);
 
+/* Whether a text that is no message was meant as one of the older generation: it is JSON, and has a
+ * header. */
+bool ln_envelope_is_headed(ln_span text);
+
 /* How a type is called; empty if the style has no word for it. Static. */
 ln_span ln_envelope_word(ln_envelope_type type, ln_envelope_style style);
 

@@ -138,12 +138,26 @@ static void take_reply(const element *e)
         ln_rpc_count_stray(e->peer);
 }
 
+/* Some peers leave out a result that is nothing: an id that one of our calls has is enough then. */
+static bool take_void_reply(const element *e)
+{
+    const ln_json_value *const id = value_of(e, ID);
+    ln_rpc_reply reply = {.result = LN_SPAN("null")};
+    int64_t serial;
+
+    return e->fields[METHOD].count == 0 && !is_repeated(e) && is_version_2(e) &&
+           id->type == LN_JSON_NUMBER && ln_json_integer(id->text, &serial) == 0 &&
+           ln_rpc_end_request(e->peer, (uint64_t)serial, &reply);
+}
+
 static void handle_element(const element *e)
 {
     if (is_answer(e)) {
         take_reply(e);
         return;
     }
+    if (take_void_reply(e))
+        return;
     if (is_request(e)) {
         call_method(e);
         return;

@@ -83,16 +83,21 @@ static int answer_in_batch(ln_rpc_peer *p, const ln_rpc_call_in *call, const ln_
     return 0;
 }
 
-static int put(ln_rpc_peer *p, const ln_rpc_call_in *call, const ln_rpc_answer *a)
+static int try_put(ln_rpc_peer *p, const ln_rpc_call_in *call, const ln_rpc_answer *a)
 {
-    static const ln_rpc_answer too_big = {.code = LN_RPC_INTERNAL_ERROR,
-                                          .message = {"Internal error", 14}};
-
     if (a->code != 0)
         atomic_fetch_add_explicit(&p->rpc->stats.errors, 1, memory_order_relaxed);
-    const int rc = call->batch == NULL ? answer_alone(p, call, a) : answer_in_batch(p, call, a);
-    if (rc == LN_ERR_TOO_BIG && a != &too_big)
-        (void)put(p, call, &too_big);
+    return call->batch == NULL ? answer_alone(p, call, a) : answer_in_batch(p, call, a);
+}
+
+static int put(ln_rpc_peer *p, const ln_rpc_call_in *call, const ln_rpc_answer *a)
+{
+    const ln_rpc_answer instead = {.code = LN_RPC_INTERNAL_ERROR,
+                                   .message = p->rpc->carrier->speech->unusable};
+
+    const int rc = try_put(p, call, a);
+    if (rc == LN_ERR_TOO_BIG)
+        (void)try_put(p, call, &instead);
     return rc;
 }
 
@@ -313,11 +318,12 @@ static bool is_json(ln_span text, const ln_rpc_desk *desk)
 
 int ln_rpc_result(const ln_rpc_ticket *ticket, ln_span result)
 {
+    const ln_rpc *const rpc = ticket->engine;
     const ln_rpc_desk *const desk = find_desk(ticket);
     const bool is_good = result.size == 0 || is_json(result, desk);
     const ln_rpc_answer answer = {.code = is_good ? 0 : LN_RPC_INTERNAL_ERROR,
                                   .result = is_good ? result : (ln_span){NULL, 0},
-                                  .message = LN_SPAN("Internal error")};
+                                  .message = rpc->carrier->speech->unusable};
 
     const int rc = give(ticket, desk, &answer);
     return rc == 0 && !is_good ? LN_ERR_INVALID : rc;

@@ -63,6 +63,7 @@ struct ln_rpc_speech {
     void (*refuse)(ln_rpc_peer *p, ln_rpc_call_in *call, ln_rpc_refusal why, ln_span detail);
     /* Whether a call of ours may have them. */
     bool (*is_params)(ln_span params);
+    ln_span unusable; /* what is said instead of a result that is no JSON, or too long */
 };
 
 /* rpcmethods.c: who serves it; false: nobody. */

@@ -125,4 +125,5 @@ static bool is_params(ln_span text)
 const ln_rpc_speech ln_rpc_json = {.write_answer = write_answer,
                                    .write_call = write_call,
                                    .refuse = refuse,
-                                   .is_params = is_params};
+                                   .is_params = is_params,
+                                   .unusable = {"Internal error", 14}};

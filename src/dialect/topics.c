@@ -140,6 +140,8 @@ int ln_topics_publish(ln_home *home, ln_msg *m, ln_hub_result *result)
 {
     ln_topics_side *const here = home->service;
 
+    if (here == NULL)
+        return LN_ERR_STATE;
     begin_delivering(here);
     const int rc = ln_hub_publish(here->hub, m, result);
     end_delivering(here);
@@ -150,6 +152,8 @@ int ln_topics_deliver(ln_home *home, ln_msg *m, ln_hub_result *result)
 {
     ln_topics_side *const here = home->service;
 
+    if (here == NULL)
+        return LN_ERR_STATE;
     begin_delivering(here);
     const int rc = ln_hub_deliver(here->hub, m, result);
     end_delivering(here);

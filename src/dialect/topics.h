@@ -55,7 +55,7 @@ typedef int ln_topics_send(ln_conn *c, ln_msg *m);
 int ln_topics_speak(ln_conn *c, ln_topics_send *send);
 
 /* Subscribing and publishing without the rule for reserved names; on the connection's (home's)
- * thread. */
+ * thread. LN_ERR_STATE: a home of clients, or of a worker that has ended, whose timers may still come. */
 int ln_topics_subscribe(ln_conn *c, ln_span topic);
 int ln_topics_publish(ln_home *home, ln_msg *m, ln_hub_result *result);
 

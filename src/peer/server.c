@@ -64,6 +64,9 @@ ln_server *ln_server_create(const ln_server_options *options, const ln_service *
 
 static void unmake_workers(ln_server *s)
 {
+    /* First all connections: who leaves may still be told to another worker. */
+    for (unsigned i = 0; i < s->worker_count; i++)
+        ln_worker_sweep(&s->workers[i]);
     for (unsigned i = 0; i < s->worker_count; i++)
         ln_worker_unmake(&s->workers[i]);
 }

@@ -125,6 +125,8 @@ ln_worker *ln_server_worker_of(ln_server *server, ln_conn_id id);
 LN_NODISCARD int ln_worker_make(ln_worker *w, ln_server *server, unsigned index);
 /* Runs it to its end on the calling thread. */
 void ln_worker_run(ln_worker *w);
+/* Ends what connections a loop that failed, or never ran, still has. */
+void ln_worker_sweep(ln_worker *w);
 void ln_worker_unmake(ln_worker *w);
 /* From any thread, also from a signal handler: drain, or abort. */
 void ln_worker_drain(ln_worker *w);

@@ -255,9 +255,10 @@ void ln_worker_run(ln_worker *w)
         o->on_worker_stop(w->server, w->home.worker, o->user);
 }
 
-/* A loop that failed, or never ran, may still have connections: they end here. */
-static void sweep(ln_worker *w)
+void ln_worker_sweep(ln_worker *w)
 {
+    if (!w->is_made)
+        return;
     abort_all(w);
     for (int turns = 0; (w->home.conn_count > 0 || w->open_doors > 0) && turns < 1000; turns++)
         (void)ln_loop_turn(w->home.loop, 1);
@@ -267,7 +268,7 @@ void ln_worker_unmake(ln_worker *w)
 {
     if (!w->is_made)
         return;
-    sweep(w);
+    ln_worker_sweep(w);
     for (unsigned i = 0; i < w->server->door_count; i++) {
         ln_tls_context_unref(w->doors[i].tls);
         w->doors[i].tls = NULL;

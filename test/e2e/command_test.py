@@ -376,6 +376,10 @@ def answers_later_and_questions_back():
         same("the question", (question["method"], question["params"]), ("add", [1, 2]))
         same("the end of it", c.ask('{"jsonrpc":"2.0","result":3,"id":%d}' % question["id"]),
              '{"jsonrpc":"2.0","result":3,"id":3}')
+        question = json.loads(c.ask('{"jsonrpc":"2.0","method":"ask","id":4}'))
+        nothing = '{"jsonrpc":"2.0","id":%d}' % question["id"]  # as upstream answers when there is no result
+        same("an answer without a result", c.ask(nothing), '{"jsonrpc":"2.0","result":null,"id":4}')
+        same("the same to no question", c.ask(nothing), failed(-32600, "Invalid Request", question["id"]))
 
 
 def random_value(rng, depth):
@@ -502,7 +506,7 @@ async def chat(port, people, wrong):
         same("its members", list(said), ["username", "message", "timestamp"])
         same("the message", said["message"], "gr\u00fc\u00df dich \U0001f600")
         true("the server's time: %s" % said, RFC3339.match(said["timestamp"]) and said["timestamp"] > "2020")
-        await bob.say(1, {})
+        await two.send(b"\0\0\0\1 {}")
         same("what is missing", {k: v for k, v in (await alice.hear(1)).items() if k != "timestamp"},
              {"username": "", "message": ""})
         await two.close(1000, "Client disconnect")

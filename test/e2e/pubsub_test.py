@@ -172,6 +172,8 @@ class Broker:
             await ws.close(1011, "gone")
         elif kind == "request" and topic == "odd":
             await self.answer(ws, m, "error", {"error": "in the shape of pages"})
+        elif kind == "request" and topic == "mute":
+            await self.answer(ws, m, "error", None)
         elif kind == "request" and topic != "silence":
             await self.answer(ws, m, "response", m.get("payload"))
 
@@ -293,6 +295,9 @@ def what_the_server_refuses_is_a_failure():
         code, _, err = run("pub", "-l", server.url, "large", stdin=b"x" * 1200000 + b"\nshort\n")
         same("exit code", code, 1)
         true("why: %r" % err, "the connection ended: 1009" in err)
+        why = "linnet pub: the publication to a.* was refused: Publication topic is not valid\n"
+        same("a topic that is a filter", run("pub", server.url, "a.*", "x"), (1, "", why))
+        same("the same for lines", run("pub", "-l", server.url, "a.*", stdin=b"x\n")[0], 1)
     with Broker() as broker:
         same("one that is refused late", run("pub", broker.url, "refused", "x"),
              (1, "", "linnet pub: the connection ended: 1009 too long\n"))
@@ -352,6 +357,7 @@ def an_answer_is_written_and_an_error_told():
         same("lines", run("call", "-l", broker.url, "echo", stdin=b"a\n\nc"), (0, "a\n\nc\n", ""))
         same("two lines of text", run("call", "--raw", broker.url, "echo", "a\nb"), (0, "a\nb", ""))
         same("an error of a page", run("call", broker.url, "odd"), (1, "", "linnet call: 0: in the shape of pages\n"))
+        same("one without words", run("call", broker.url, "mute"), (1, "", "linnet call: 0: it failed, and does not say why\n"))
         same("silence", run("call", broker.url, "silence", "--timeout", "300ms"), (1, "", "linnet call: no answer in time\n"))
         code, out, err = run("call", broker.url, "lost")
         same("a loss", (code, out), (1, ""))
@@ -433,7 +439,7 @@ def tls_is_verified():
 def wrong_words_are_code_2():
     for words in (("pub",), ("sub",), ("call",), ("pub", "ws://localhost/"), ("pub", "t", "x", "y"), ("pub", "-l", "t", "x"),
                   ("call", "-l", "t", "x"), ("sub", "-c", "0", "t"), ("pub", "ftp://x/", "t"), ("sub", "-j", "--raw", "t"),
-                  ("pub", "--no-such", "t")):
+                  ("pub", "--no-such", "t"), ("call", "--client", "", "t"), ("pub", "--id", "i" * 300, "t")):
         code, out, err = run(*words)
         same("exit code of %s" % (words,), (code, out), (2, ""))
         true("%s is explained: %r" % (words, err), err.startswith("linnet %s: " % words[0]))

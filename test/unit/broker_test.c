@@ -28,6 +28,13 @@ static void requests_are_answered_at_once(void **state)
     raw_close(fd);
 }
 
+static int on_junk(const ln_rpc_call *call, void *user)
+{
+    (void)user;
+    assert_int_equal(ln_rpc_result(&call->ticket, LN_SPAN("{\"a\":NaN}")), LN_ERR_INVALID);
+    return LN_ERR_INVALID;
+}
+
 static void errors_always_reach_who_asked(void **state)
 {
     const kit_world *const w = *state;
@@ -52,10 +59,17 @@ static void errors_always_reach_who_asked(void **state)
     kit_expect(fd, "{\"id\":\"6\",\"type\":\"request\"}",
                "{\"id\":\"6\",\"type\":\"error\",\"error\":{\"code\":404,\"message\":\"No handler "
                "for topic: \"}}\n");
+    kit_expect(fd, "{\"id\":\"7\",\"type\":\"request\",\"topic\":\"a\\u0000b\"}",
+               "{\"id\":\"7\",\"type\":\"error\",\"topic\":\"a\\u0000b\",\"error\":{\"code\":404,"
+               "\"message\":\"No handler for topic: a\\u0000b\"}}\n");
+    assert_int_equal(ln_broker_handle(w->broker, "junk", on_junk, NULL), 0);
+    kit_expect(fd, "{\"id\":\"8\",\"type\":\"request\",\"topic\":\"junk\"}",
+               "{\"id\":\"8\",\"type\":\"error\",\"topic\":\"junk\",\"error\":{\"code\":500,"
+               "\"message\":\"Server error creating response\"}}\n");
     ln_broker_stats stats;
     ln_broker_stats_get(w->broker, &stats);
-    assert_int_equal(stats.requests_total, 6);
-    assert_int_equal(stats.errors_total, 6);
+    assert_int_equal(stats.requests_total, 8);
+    assert_int_equal(stats.errors_total, 8);
     assert_int_equal(stats.clients, 1);
     raw_close(fd);
 }
@@ -415,22 +429,32 @@ static void everybody_gets_what_is_published_the_publisher_too(void **state)
     }
 }
 
-static void what_may_not_be_published_is_counted(void **state)
+static void what_may_not_be_published_is_refused(void **state)
 {
     const kit_world *const w = *state;
     const int fd = kit_enter(w);
-    static const char *const wrong[] = {"a.*", "$linnet.x", "secret", "a\\u0000"};
+    static const char *const wrong[] = {"a.*", "$linnet.x", "a\\u0000", "secret"};
 
     kit_subscribe(fd, ">");
     for (size_t i = 0; i < LN_ARRAY_SIZE(wrong); i++) {
-        char text[100];
+        const bool is_secret = i + 1 == LN_ARRAY_SIZE(wrong);
+        char text[100], heard[200];
         snprintf(text, sizeof text, "{\"type\":\"publish\",\"topic\":\"%s\"}", wrong[i]);
-        raw_send_text(fd, text);
+        snprintf(
+            heard, sizeof heard,
+            "{\"type\":\"error\",\"topic\":\"%s\",\"error\":{\"code\":%d,\"message\":\"%s\"}}\n",
+            wrong[i], is_secret ? 403 : 400,
+            is_secret ? "Publication not permitted" : "Publication topic is not valid");
+        kit_expect(fd, text, heard);
     }
+    kit_expect(fd, "{\"id\":\"5\",\"type\":\"publish\",\"topic\":\"*\",\"payload\":1}",
+               "{\"id\":\"5\",\"type\":\"error\",\"topic\":\"*\",\"error\":{\"code\":400,"
+               "\"message\":\"Publication topic is not valid\"}}\n");
+    raw_send_text(fd, "{\"type\":\"publish\",\"topic\":\"\"}");
     kit_expect_silence(fd);
     ln_broker_stats stats;
     ln_broker_stats_get(w->broker, &stats);
-    assert_int_equal(stats.refused_total, LN_ARRAY_SIZE(wrong));
+    assert_int_equal(stats.refused_total, LN_ARRAY_SIZE(wrong) + 1);
     assert_int_equal(stats.published_total, 0);
     raw_close(fd);
 }
@@ -742,6 +766,12 @@ static void clients_ask_each_other(void **state)
     kit_hear(a,
              "{\"id\":\"2\",\"type\":\"response\",\"topic\":\"system:proxy\",\"payload\":null}\n");
 
+    raw_send_text(a, PROXY("2", "{\"targetId\":\"b\\\"\",\"payload\":1}"));
+    snprintf(text, sizeof text, "{\"id\":\"%s\",\"type\":\"response\",\"payload\":2}",
+             hear_request(b, "\",\"type\":\"request\",\"payload\":1}\n"));
+    raw_send_text(b, text);
+    kit_hear(a, "{\"id\":\"2\",\"type\":\"response\",\"topic\":\"system:proxy\",\"payload\":2}\n");
+
     raw_send_text(a, PROXY("3", "{\"targetId\":\"b\\\"\",\"topic\":\"t\"}"));
     const char *id = hear_request(b, "\",\"type\":\"request\",\"topic\":\"t\",\"payload\":null}\n");
     snprintf(text, sizeof text,
@@ -896,7 +926,7 @@ static void the_older_generation_passes_over_what_is_malformed(void **state)
     const kit_world *const w = *state;
     const int fd = kit_enter(w);
 
-    raw_send_text(fd, HEADED("event", "x", "", "1"));
+    raw_send_text(fd, "{\"header\":{\"topic\":[]}}");
     raw_send_text(fd, "nonsense");
     raw_send_text(fd, "{\"header\":{\"topic\":5}}");
     raw_send_text(fd, "{\"id\":\"1\",\"type\":\"request\",\"topic\":\"echo\"}");
@@ -906,7 +936,7 @@ static void the_older_generation_passes_over_what_is_malformed(void **state)
                 "},\"body\":{\"error\":\"pageSessionID is missing\"}}");
     ln_broker_stats stats;
     ln_broker_stats_get(w->broker, &stats);
-    assert_int_equal(stats.malformed_total, 2);
+    assert_int_equal(stats.malformed_total, 3);
     assert_int_equal(stats.ignored_total, 2);
     raw_close(fd);
 }
@@ -935,7 +965,7 @@ int main(void)
         KIT_ONE(subscriptions_are_acknowledged),
         KIT_ONE(everybody_gets_what_is_published_the_publisher_too),
         KIT_THREE(everybody_gets_what_is_published_the_publisher_too),
-        KIT_ONE(what_may_not_be_published_is_counted),
+        KIT_ONE(what_may_not_be_published_is_refused),
         KIT_ONE(the_application_publishes_from_any_thread),
         KIT_THREE(the_application_publishes_from_any_thread),
         KIT_ONE(other_dialects_meet_this_one),

@@ -237,6 +237,34 @@ static void a_refused_subscription_is_told(void **state)
     kit_free(t);
 }
 
+static void a_refused_publication_is_told(void **state)
+{
+    kit *const t = kit_new(&no_options);
+    kit *const old = kit_new(&(ln_broker_client_options){.wire = LN_BROKER_CLIENT_HEADED});
+    ln_broker_client_stats stats;
+
+    (void)state;
+    kit_open(t);
+    kit_say(t, "{\"type\":\"error\",\"topic\":\"a\\u002e*\","
+               "\"error\":{\"code\":400,\"message\":\"n\\u006f\"}}");
+    kit_saw(t, "!");
+    assert_int_equal(t->err, LN_ERR_REFUSED);
+    assert_string_equal(t->what, "the publication to a.* was refused: no");
+    kit_say(t, "{\"type\":\"response\",\"topic\":\"t\"}");
+    kit_saw(t, "");
+    ln_broker_client_stats_get(t->k, &stats);
+    assert_int_equal(stats.strays_total, 1);
+    kit_free(t);
+
+    kit_up(old);
+    kit_say(old, "{\"header\":{\"messageID\":\"9\",\"correlationID\":\"" KIT_NONCE
+                 "0300000000000001\",\"type\":\"error\",\"topic\":\"9\",\"timestamp\":1},"
+                 "\"body\":{\"error\":\"no\"}}");
+    kit_saw(old, "!");
+    assert_string_equal(old->what, "the publication was refused: no");
+    kit_free(old);
+}
+
 /* ---- what waits ---- */
 
 static void what_waits_is_bounded_in_number(void **state)
@@ -683,6 +711,7 @@ int main(void)
         cmocka_unit_test(it_may_be_freed_inside_a_handler),
         cmocka_unit_test(subscriptions_are_bounded),
         cmocka_unit_test(a_refused_subscription_is_told),
+        cmocka_unit_test(a_refused_publication_is_told),
         cmocka_unit_test(what_waits_is_bounded_in_number),
         cmocka_unit_test(what_waits_is_bounded_in_bytes),
         cmocka_unit_test(what_waits_too_long_is_dropped),

@@ -33,6 +33,7 @@ typedef struct world {
     atomic_int connects, handled, disconnects, code;
     atomic_int asked, replies; /* calls to clients, and how many have ended */
     atomic_int is_over;        /* for whoever floods */
+    _Atomic ln_conn_id last;   /* who came last */
     bool is_watched;           /* everybody is told who comes and goes */
 } world;
 
@@ -42,6 +43,7 @@ static void on_echo(ln_conn *c, uint32_t id, ln_span payload, void *user)
 {
     world *const w = user;
     assert_int_equal(atomic_load(&w->disconnects), 0);
+    assert_true(ln_command_is_alive(w->game, ln_conn_get_id(c)));
     atomic_fetch_add(&w->handled, 1);
     (void)ln_command_send(w->game, ln_conn_get_id(c), id, payload);
 }
@@ -57,7 +59,9 @@ static void on_farewell(ln_conn *c, uint32_t id, ln_span payload, void *user)
         assert_true(ln_command_send(w->game, ln_conn_get_id(c), id, (ln_span){text, (size_t)n}) >=
                     0);
     }
+    assert_true(ln_command_is_alive(w->game, ln_conn_get_id(c)));
     assert_int_equal(ln_conn_close(c, 4001, LN_SPAN("bye")), 0);
+    assert_false(ln_command_is_alive(w->game, ln_conn_get_id(c)));
 }
 
 static void on_reply(const ln_rpc_reply *reply, void *user)
@@ -85,6 +89,7 @@ static void on_connect(ln_conn *c, const ln_request *request, void *user)
 {
     world *const w = user;
     (void)request;
+    atomic_store(&w->last, ln_conn_get_id(c));
     /* in this order, whatever is published meanwhile */
     assert_true(ln_command_send(w->game, ln_conn_get_id(c), WELCOME, LN_SPAN("1")) >= 0);
     assert_int_equal(ln_command_publish(w->game, LN_SPAN(""), WELCOME, ln_command_uuid(c), 0), 0);
@@ -97,6 +102,7 @@ static void on_disconnect(ln_conn *c, bool is_voluntary, const ln_close_info *in
     world *const w = user;
     (void)is_voluntary;
     assert_int_equal(atomic_load(&w->replies), atomic_load(&w->asked));
+    assert_false(ln_command_is_alive(w->game, ln_conn_get_id(c)));
     if (w->is_watched)
         (void)ln_command_publish(w->game, LN_SPAN(""), BYE, ln_command_uuid(c), 0);
     atomic_store(&w->code, info->code);
@@ -335,6 +341,7 @@ static void a_client_comes_and_goes_in_order(void **state)
         const int fd = enter_at(&w, "/ws");
         /* nothing before the welcome, not even of the flood; then itself among all */
         hear(fd, WELCOME, "1");
+        assert_true(ln_command_is_alive(w.game, atomic_load(&w.last)));
         const raw_frame f = hear_next(fd, WELCOME);
         assert_int_equal(f.size, 4 + 36);
         memcpy(uuid, f.payload + 4, 36);
@@ -361,6 +368,9 @@ static void a_client_comes_and_goes_in_order(void **state)
     kit_wait_for(&w.disconnects, 1);
     assert_int_equal(atomic_load(&w.handled), 5);
     assert_int_equal(atomic_load(&w.connects), 41);
+    assert_false(ln_command_is_alive(w.game, atomic_load(&w.last)));
+    assert_false(ln_command_is_alive(w.game, 0));
+    assert_false(ln_command_is_alive(w.game, UINT64_MAX));
     end(&w);
 }
 

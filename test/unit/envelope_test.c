@@ -360,6 +360,17 @@ static void a_header_tells_the_generation(void **state)
     assert_int_equal(e.style, LN_ENVELOPE_FLAT);
     assert_int_equal(e.type, LN_ENVELOPE_PUBLISH);
     assert_int_equal(e.payload.size, 0);
+
+    static const char *const headed[] = {"{\"header\":{\"topic\":5}}",
+                                         "{\"id\":5,\"header\":{\"ttl\":\"x\"},\"body\":1}"};
+    static const char *const others[] = {"",           "nonsense",        "[{\"header\":{}}]",
+                                         "{\"id\":5}", "{\"header\":[]}", "{\"header\":{}"};
+    for (size_t i = 0; i < LN_ARRAY_SIZE(headed); i++) {
+        assert_int_equal(ln_envelope_read(ln_text(headed[i]), &e), LN_ERR_PROTOCOL);
+        assert_true(ln_envelope_is_headed(ln_text(headed[i])));
+    }
+    for (size_t i = 0; i < LN_ARRAY_SIZE(others); i++)
+        assert_false(ln_envelope_is_headed(ln_text(others[i])));
 }
 
 static void the_oldest_clients_name_the_topic_in_the_body(void **state)

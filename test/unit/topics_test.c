@@ -26,6 +26,7 @@
 #include <stdatomic.h>
 #include <zlib.h>
 
+#include "dialect/topics.h"
 #include "raw_client.h"
 #include "server_kit.h"
 
@@ -449,6 +450,18 @@ static void a_result_counts_the_subscribers(void **state)
     raw_close(speaker);
 }
 
+/* As a timer may want it, while a server is freed. */
+static void a_worker_that_has_ended_publishes_nothing(void **state)
+{
+    (void)state;
+    ln_home home = {.worker = 0};
+    ln_hub_result r = {0};
+    ln_msg *const m = ln_msg_new(NULL, LN_MSG_TEXT, LN_SPAN("t"), (ln_span){0}, LN_SPAN("late"), 0);
+    assert_int_equal(ln_topics_publish(&home, m, &r), LN_ERR_STATE);
+    assert_int_equal(ln_topics_deliver(&home, m, &r), LN_ERR_STATE);
+    ln_msg_unref(m);
+}
+
 typedef struct flood {
     int speaker, deaf;
     int made;
@@ -814,6 +827,7 @@ int main(void)
         ONE(each_publishers_messages_arrive_in_order_everywhere),
         THREE(each_publishers_messages_arrive_in_order_everywhere),
         ONE(a_result_counts_the_subscribers),
+        cmocka_unit_test(a_worker_that_has_ended_publishes_nothing),
         ONE(refusing_drops_the_publication_and_counts_it),
         ONE(on_drain_comes_once_for_each_crossing),
         ONE(dropping_the_newest_keeps_what_was_queued),

@@ -351,6 +351,7 @@ static void what_cannot_be_watched_says_why(void **state)
     assert_int_equal(ln_watchtree_new(NULL, below("none"), 1, &tree, why), LN_ERR_NOT_FOUND);
     assert_string_equal(why, ln_strerror(LN_ERR_NOT_FOUND));
     assert_int_equal(ln_watchtree_new(NULL, below("file"), 1, &tree, why), LN_ERR_NOT_FOUND);
+    assert_int_equal(ln_watchtree_new(NULL, "", 1, &tree, why), LN_ERR_NOT_FOUND);
 }
 
 static int one_life(const ln_allocator *alloc, void *user)
