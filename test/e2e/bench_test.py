@@ -385,7 +385,8 @@ def over_tls_with_and_without_trust(world):
 def sizes_from_small_to_large(world):
     for size in ("16", "125", "126", "65535", "65536"):
         good("echo", world.linnet.url(), "-c", "2", "-s", size, "-t", "200ms", "--warmup", "0", brief=False)
-    measured(lambda found, _: found["verified"] > 0 and found["count"] > 0, "echo", world.linnet.url(), "-c", "2", "-d", "2", "-s", "4MiB")
+    measured(lambda found, _: found["verified"] > 0 and found["count"] > 0,
+             "echo", world.linnet.url(), "-c", "2", "-d", "2", "-s", "4MiB")
 
 
 @test
