@@ -30,12 +30,14 @@ if(COVERAGE)
 endif()
 
 # Objects carry both kinds of code, so that the installed archive serves those who link without LTO, and so that the many
-# small test programs need not pay for it.
+# small programs, tests and examples, need not pay for it: GCC would link them with LTO unless told not to.
 set(LTO_COMPILE_FLAGS "")
 set(LTO_LINK_FLAGS "")
+set(NO_LTO_LINK_FLAGS "")
 if(WITH_LTO AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
   set(LTO_COMPILE_FLAGS -flto=auto -ffat-lto-objects)
   set(LTO_LINK_FLAGS -flto=auto)
+  set(NO_LTO_LINK_FLAGS -fno-lto)
   set(CMAKE_AR ${CMAKE_C_COMPILER_AR})
   set(CMAKE_RANLIB ${CMAKE_C_COMPILER_RANLIB})
 endif()

@@ -41,32 +41,32 @@ async def act_echo(ws, path):
 
 
 async def act_drop(ws, path):
-    """Forgets each 100th message."""
+    """Forgets each 20th message."""
     count = 0
     async for message in ws:
         count += 1
-        if count % 100 != 0:
+        if count % 20 != 0:
             await ws.send(message)
 
 
 async def act_flip(ws, path):
-    """Changes a bit of each 100th message, another one each time."""
+    """Changes a bit of each 20th message, another one each time."""
     count = 0
     async for message in ws:
         count += 1
-        if count % 100 == 0:
+        if count % 20 == 0:
             changed = bytearray(message)
-            changed[count // 100 % len(changed)] ^= 1
+            changed[count // 20 % len(changed)] ^= 1
             message = bytes(changed)
         await ws.send(message)
 
 
 async def act_swap(ws, path):
-    """Sends message 50 behind message 51, once."""
+    """Sends message 20 behind message 21, once."""
     count, kept = 0, None
     async for message in ws:
         count += 1
-        if count == 50:
+        if count == 20:
             kept = message
             continue
         await ws.send(message)
@@ -80,7 +80,7 @@ async def act_twice(ws, path):
     async for message in ws:
         count += 1
         await ws.send(message)
-        if count % 100 == 0:
+        if count % 20 == 0:
             await ws.send(message)
 
 
@@ -88,15 +88,15 @@ async def act_kind(ws, path):
     count = 0
     async for message in ws:
         count += 1
-        await ws.send(message.decode("latin-1") if count == 30 and message.isascii() else message)
+        await ws.send(message.decode("latin-1") if count == 20 and message.isascii() else message)
 
 
 async def act_cut(ws, path):
-    """Sends each 40th message without its last byte."""
+    """Sends each 20th message without its last byte."""
     count = 0
     async for message in ws:
         count += 1
-        await ws.send(message[:-1] if count % 40 == 0 else message)
+        await ws.send(message[:-1] if count % 20 == 0 else message)
 
 
 async def act_babble(ws, path):
@@ -298,6 +298,17 @@ def bad(kind, *words, others=()):
     return found["errors"][kind]["count"], found
 
 
+def measured(holds, *words):
+    """A good run of which `holds(found, seconds)`: half a second, and as a busy machine may have been elsewhere in just that
+    time, longer ones if need be."""
+    for seconds in (0.5, 2, 8):
+        found = measure(*words, "-t", f"{seconds}s", "--warmup", "100ms", "--timeout", "5s", brief=False)
+        assert found["errors"] == {}, found["errors"]
+        if holds(found, seconds):
+            return found
+    raise AssertionError(f"never so: {found}")
+
+
 HIST = {"count", "mean", "p50", "p90", "p99", "p99_9", "max"}
 
 
@@ -374,7 +385,8 @@ def over_tls_with_and_without_trust(world):
 def sizes_from_small_to_large(world):
     for size in ("16", "125", "126", "65535", "65536"):
         good("echo", world.linnet.url(), "-c", "2", "-s", size, "-t", "200ms", "--warmup", "0", brief=False)
-    good("echo", world.linnet.url(), "-c", "2", "-d", "2", "-s", "4MiB")
+    measured(lambda found, _: found["verified"] > 0 and found["count"] > 0,
+             "echo", world.linnet.url(), "-c", "2", "-d", "2", "-s", "4MiB")
 
 
 @test
@@ -415,9 +427,9 @@ def fanout_counts_every_delivery(world):
     assert found["verified"] == found["expected"] == found["sent"] * 20
     assert found["opening"]["opened"] == 21
     check_hist(found["latency_us"])
-    found = good("fanout", world.linnet.url("rooms?room=pace"), "-c", "10", "--publishers", "3", "--rate", "200")
+    found = measured(lambda found, _: abs(found["per_second"] - 2000) < 200, "fanout", world.linnet.url("rooms?room=pace"),
+                     "-c", "10", "--publishers", "3", "--rate", "200")
     assert found["verified"] == found["expected"] == found["sent"] * 10
-    assert abs(found["per_second"] - 2000) < 200, found["per_second"]
 
 
 @test
@@ -441,17 +453,18 @@ def handshakes_at_full_speed_and_at_a_pace(world):
     found = good("handshake", world.linnet.url(), "-c", "10", "--pid", world.linnet.pid)
     assert found["per_second"] > 100 and found["server"]["cpu_us_each"] > 0
     check_hist(found["latency_us"])
-    found = good("handshake", world.linnet.url(), "-c", "10", "--rate", "100")
-    assert 90 <= found["per_second"] <= 110, found["per_second"]
+    measured(lambda found, _: 90 <= found["per_second"] <= 110, "handshake", world.linnet.url(), "-c", "10", "--rate", "100")
     found = good("handshake", f"wss://127.0.0.1:{world.linnet.tls}/echo", "-c", "4", "-k")
     assert found["verified"] > 10
 
 
 @test
 def a_pace_is_kept(world):
-    found = good("echo", world.linnet.url(), "-c", "10", "--rate", "2000", "-j", "2")
-    assert abs(found["per_second"] - 2000) < 100, found["per_second"]
-    assert found["sent"] == 1200  # 0.6 s, warm-up included: the schedule is exact
+    def is_exact(found, seconds):
+        assert found["sent"] == round(2000 * (seconds + 0.1)), found["sent"]  # warm-up included: the schedule is exact
+        return abs(found["per_second"] - 2000) < 100
+
+    found = measured(is_exact, "echo", world.linnet.url(), "-c", "10", "--rate", "2000", "-j", "2")
     check_hist(found["lateness_us"])
 
 
