@@ -91,6 +91,7 @@ static struct {
 
 static int stalled_count = 10000, healthy_count = 1000, rate = 1000;
 static double seconds = 60;
+static unsigned workers = 2;
 static uint32_t budget_bytes = 1024u << 20, queue_bytes = 20u << 10;
 
 static void rest_ms(int ms)
@@ -135,7 +136,8 @@ static void on_term(int number)
 static _Noreturn void serve(void)
 {
     const ln_ws_handlers handlers = {.on_open = on_open, .on_message = on_message};
-    const ln_server_options options = {.queue_budget_bytes = budget_bytes, .drain_ms = 1000};
+    const ln_server_options options = {
+        .workers = workers, .queue_budget_bytes = budget_bytes, .drain_ms = 1000};
     ln_ws_options ws = {.ping_interval_ms = LN_OFF};
     const int small = 8192;
 
@@ -151,8 +153,10 @@ static _Noreturn void serve(void)
         rawws_fail("listen");
     /* The stalled ones have a door of their own, with small send buffers: ten thousand of the usual
      * ones would be more than the system has for all of TCP, and it is not the system that is tried. */
-    if (setsockopt(server->doors[1].fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small) < 0)
-        rawws_fail("setsockopt");
+    for (unsigned i = 0; i < workers; i++) {
+        if (setsockopt(server->doors[1].fds[i], SOL_SOCKET, SO_SNDBUF, &small, sizeof small) < 0)
+            rawws_fail("setsockopt");
+    }
     signal(SIGTERM, on_term);
     if (ln_server_start(server) < 0)
         rawws_fail("start");
@@ -525,6 +529,7 @@ static void read_arguments(int argc, char **argv)
     seconds = argc > 4 ? atof(argv[4]) : seconds;
     budget_bytes = argc > 5 ? (uint32_t)atoi(argv[5]) << 20 : budget_bytes;
     queue_bytes = argc > 6 ? (uint32_t)atoi(argv[6]) << 10 : queue_bytes;
+    workers = argc > 7 ? (unsigned)atoi(argv[7]) : workers;
     if (rate < 1 || rate > BURST_MAX * 1000 / TICK_MS)
         rawws_fail("a rate above what a tick holds");
 }

@@ -28,23 +28,32 @@ static ln_seg *seg_take(ln_pool *pool, uint32_t capacity)
         kept->top = seg->next;
         kept->count--;
     } else {
-        seg = ln_alloc(pool->alloc, sizeof *seg + capacity);
+        const size_t room = capacity > 0 ? capacity : LN_SEG_BLOCKS_MAX * sizeof(ln_block *);
+        seg = ln_alloc(pool->alloc, sizeof *seg + room);
         if (!seg)
             return NULL;
         seg->capacity = capacity;
     }
     seg->next = NULL;
     seg->begin = seg->end = 0;
-    seg->is_rest = false;
-    seg->block = NULL;
+    seg->at = seg->count = 0;
+    seg->is_rest = seg->are_rest = false;
     return seg;
+}
+
+/* Gives back the references from the one with this number on. */
+static void seg_forget(ln_seg *seg, unsigned from)
+{
+    for (unsigned i = from; i < seg->count; i++)
+        ln_block_unref(ln_seg_blocks(seg)[i]);
+    seg->count = (uint8_t)from;
 }
 
 static void seg_give(ln_pool *pool, ln_seg *seg)
 {
     ln_seg_stack *kept = stack_of(pool, seg->capacity);
 
-    ln_block_unref(seg->block);
+    seg_forget(seg, seg->at);
     if (!kept || kept->count >= kept->max) {
         ln_free(pool->alloc, seg);
         return;
@@ -154,6 +163,12 @@ int ln_chain_append(ln_chain *c, ln_pool *pool, const void *bytes, size_t n)
     return 0;
 }
 
+/* Has room for another reference, which is no part of what it has. */
+static bool seg_takes_block(const ln_seg *seg)
+{
+    return seg->capacity == 0 && seg->count < LN_SEG_BLOCKS_MAX && !seg->are_rest;
+}
+
 int ln_chain_append_block(ln_chain *c, ln_pool *pool, ln_block *block)
 {
     LN_ASSERT(block->size <= UINT32_MAX);
@@ -161,12 +176,15 @@ int ln_chain_append_block(ln_chain *c, ln_pool *pool, ln_block *block)
     if (block->size == 0 || (is_small && c->tail && ln_seg_has_room(c->tail, block->size)))
         return ln_chain_append(c, pool, block->bytes, block->size);
 
-    ln_seg *seg = seg_take(pool, 0);
-    if (!seg)
-        return LN_ERR_NOMEM;
-    seg->block = ln_block_ref(block);
-    seg->end = (uint32_t)block->size;
-    link_tail(c, seg);
+    ln_seg *seg = c->tail;
+    if (!seg || !seg_takes_block(seg)) {
+        seg = seg_take(pool, 0);
+        if (!seg)
+            return LN_ERR_NOMEM;
+        seg->end = (uint32_t)block->size;
+        link_tail(c, seg);
+    }
+    ln_seg_blocks(seg)[seg->count++] = ln_block_ref(block);
     c->bytes += block->size;
     return 0;
 }
@@ -183,21 +201,43 @@ void ln_chain_splice(ln_chain *c, ln_chain *from)
 
 void ln_chain_mark_whole(ln_chain *c, bool is_begin)
 {
-    for (ln_seg *seg = c->head; seg; seg = seg->next)
+    for (ln_seg *seg = c->head; seg; seg = seg->next) {
         seg->is_rest = seg != c->head || !is_begin;
+        seg->are_rest = true;
+    }
+}
+
+/* How many blocks of `seg`, or chunks, stay when `*kept` spans do and what goes on from there.
+ * `is_first`: of the chain. Their bytes are added to *bytes. */
+static unsigned seg_kept(const ln_seg *seg, bool is_first, size_t *kept, size_t *bytes)
+{
+    const unsigned spans = seg->capacity > 0 ? 1 : (unsigned)seg->count - seg->at;
+    unsigned n = 0;
+
+    for (; n < spans; n++) {
+        const bool is_rest = n == 0 ? seg->is_rest : seg->are_rest;
+        const bool has_begun = is_first && n == 0 && seg->begin > 0;
+        if (*kept == 0 && !is_rest && !has_begun)
+            break;
+        *kept -= *kept > 0;
+        *bytes += n == 0 ? seg->end - seg->begin : ln_seg_blocks(seg)[seg->at + n]->size;
+    }
+    return n;
 }
 
 void ln_chain_cut(ln_chain *c, ln_pool *pool, size_t kept)
 {
     ln_seg *last = NULL;
     size_t bytes = 0;
+    bool goes_on = true;
 
-    for (ln_seg *seg = c->head; seg; seg = seg->next) {
-        if (kept == 0 && !seg->is_rest && (last || seg->begin == 0))
-            break;
-        kept -= kept > 0;
-        bytes += seg->end - seg->begin;
-        last = seg;
+    for (ln_seg *seg = c->head; seg && goes_on; seg = seg->next) {
+        const unsigned n = seg_kept(seg, seg == c->head, &kept, &bytes);
+        if (n > 0)
+            last = seg;
+        goes_on = seg->capacity > 0 ? n > 0 : seg->at + n == seg->count;
+        if (n > 0 && !goes_on)
+            seg_forget(seg, seg->at + n);
     }
     ln_chain gone = {.head = last ? last->next : c->head};
     if (last)
@@ -213,11 +253,26 @@ int ln_chain_peek(const ln_chain *c, ln_span *spans, int k)
 {
     int n = 0;
     for (const ln_seg *seg = c->head; seg && n < k; seg = seg->next) {
-        const uint8_t *bytes = seg->block ? seg->block->bytes : seg->bytes;
+        const bool has_blocks = seg->capacity == 0;
+        const uint8_t *bytes = has_blocks ? ln_seg_blocks(seg)[seg->at]->bytes : seg->bytes;
         if (seg->begin < seg->end)
             spans[n++] = (ln_span){bytes + seg->begin, seg->end - seg->begin};
+        for (unsigned i = seg->at + 1U; i < seg->count && n < k; i++)
+            spans[n++] = (ln_span){ln_seg_blocks(seg)[i]->bytes, ln_seg_blocks(seg)[i]->size};
     }
     return n;
+}
+
+/* The first block has left: the next one is the first. False: there is none. */
+static bool seg_advance(ln_seg *seg)
+{
+    if (seg->at + 1U >= seg->count)
+        return false;
+    ln_block_unref(ln_seg_blocks(seg)[seg->at++]);
+    seg->begin = 0;
+    seg->end = (uint32_t)ln_seg_blocks(seg)[seg->at]->size;
+    seg->is_rest = seg->are_rest;
+    return true;
 }
 
 void ln_chain_drop(ln_chain *c, ln_pool *pool, size_t n)
@@ -227,8 +282,10 @@ void ln_chain_drop(ln_chain *c, ln_pool *pool, size_t n)
 
     ln_seg *seg = c->head;
     while (seg && n >= seg->end - seg->begin) {
-        ln_seg *next = seg->next;
         n -= seg->end - seg->begin;
+        if (seg_advance(seg))
+            continue;
+        ln_seg *next = seg->next;
         seg_give(pool, seg);
         seg = next;
     }

@@ -6,12 +6,14 @@
  * Not thread-safe; a chain and its pool belong to one loop.
  *
  * Invariants
- *   1. bytes == the sum over the segments of (end - begin); only a reservation that was not
- *      committed leaves a segment empty, and such a one is passed over.
+ *   1. bytes == the sum over the segments of (end - begin), and of the blocks that a segment has behind
+ *      its first; only a reservation that was not committed leaves a segment empty, and such a one is
+ *      passed over.
  *   2. Bytes once appended never move until they are dropped: spans from peek() stay valid while
  *      more is appended, which is what an asynchronous send relies on.
- *   3. A segment is either a chunk (bytes of its own, perhaps room after `end`) or a reference
- *      (block != NULL, capacity 0).
+ *   3. A segment is either a chunk (bytes of its own, perhaps room after `end`) or references (capacity
+ *      0, blocks [at, count), at least one): a few together, so that a burst to thousands stays in the
+ *      processor's caches.
  *   4. An empty chain with nothing reserved owns no memory: what is drained goes back to the pool.
  */
 #ifndef LN_CHAIN_H
@@ -30,20 +32,30 @@ enum {
 /* Free segments a pool keeps: as many as one turn of a busy loop takes, more go back to the
  * allocator. */
 enum {
-    LN_POOL_REFS_MAX = 16384,  /* 0.8 MiB: sixteen messages to a thousand subscribers */
+    LN_POOL_REFS_MAX = 8192,   /* 0.6 MiB: forty messages to a thousand subscribers */
     LN_POOL_CHUNKS_MAX = 2048, /* 4 MiB: one for each connection that is answered in a turn */
     LN_POOL_LARGE_MAX = 64     /* 1 MiB: few queues grow past their first chunk at a time */
 };
 
+enum { LN_SEG_BLOCKS_MAX = 5 }; /* 64 bytes with the rest of the segment */
+
 typedef struct ln_seg {
     struct ln_seg *next;
-    uint32_t begin;
-    uint32_t end;
-    uint32_t capacity; /* of bytes[]; 0 for a reference */
+    uint32_t begin;    /* of bytes[], or of the first block */
+    uint32_t end;      /* the same */
+    uint32_t capacity; /* of bytes[]; 0 for references */
+    uint8_t at, count; /* of references: the first that is left, and the end */
     bool is_rest;      /* goes on with what the segment before has begun: ln_chain_cut() */
-    ln_block *block;   /* a reference's, owned; else NULL */
-    uint8_t bytes[];
+    bool are_rest;     /* the same for the blocks behind the first */
+    uint8_t bytes[];   /* of references: the blocks, owned */
 } ln_seg;
+
+/* The blocks of a segment of references. */
+LN_INLINE ln_block **ln_seg_blocks(const ln_seg *seg)
+{
+    LN_ASSERT(seg->capacity == 0);
+    return (ln_block **)(void *)seg->bytes;
+}
 
 /* Free segments of one size, the warmest on top. */
 typedef struct ln_seg_stack {
@@ -121,8 +133,8 @@ void ln_chain_splice(ln_chain *c, ln_chain *from);
 void ln_chain_mark_whole(ln_chain *c, bool is_begin);
 
 /*
- * Removes everything behind the first `kept` segments, and behind what goes on from there: a first
- * segment of which something has left stays, too.
+ * Removes everything behind the first `kept` spans, as peek() gives them, and behind what goes on
+ * from there: a first one of which something has left stays, too.
  */
 void ln_chain_cut(ln_chain *c, ln_pool *pool, size_t kept);
 

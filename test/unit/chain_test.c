@@ -31,11 +31,12 @@ static ln_block *block_of(const ln_allocator *alloc, size_t size, uint8_t first)
     return block;
 }
 
+/* Chunks and references. */
 static size_t segments(const ln_chain *c)
 {
     size_t n = 0;
     for (const ln_seg *seg = c->head; seg; seg = seg->next)
-        n++;
+        n += seg->capacity > 0 ? 1 : seg->count - seg->at;
     return n;
 }
 
@@ -46,9 +47,13 @@ static void assert_holds(const ln_chain *c, const uint8_t *expected, size_t size
     const ln_seg *last = NULL;
     for (const ln_seg *seg = c->head; seg; last = seg, seg = seg->next) {
         assert_true(seg->begin <= seg->end);
-        assert_true((seg->block != NULL) == (seg->capacity == 0));
-        assert_true(seg->end <= (seg->block ? seg->block->size : seg->capacity));
+        assert_true((seg->at < seg->count) == (seg->capacity == 0));
+        assert_true(seg->count <= LN_SEG_BLOCKS_MAX);
+        assert_true(seg->capacity > 0 ? seg->end <= seg->capacity
+                                      : seg->end == ln_seg_blocks(seg)[seg->at]->size);
         sum += seg->end - seg->begin;
+        for (unsigned i = seg->at + 1U; i < seg->count; i++)
+            sum += ln_seg_blocks(seg)[i]->size;
     }
     assert_ptr_equal(c->tail, last);
     assert_int_equal(sum, size);
@@ -355,7 +360,7 @@ static void the_pool_keeps_a_bounded_number_of_references(void **state)
     bench b;
     bench_init(&b);
     ln_block *block = block_of(NULL, 1000, 0);
-    for (size_t n = 0; n < LN_POOL_REFS_MAX + 10; n++)
+    for (size_t n = 0; n < (size_t)(LN_POOL_REFS_MAX + 10) * LN_SEG_BLOCKS_MAX; n++)
         assert_int_equal(ln_chain_append_block(&b.chain, &b.pool, block), 0);
     assert_true(b.fa.live_blocks == LN_POOL_REFS_MAX + 10);
     ln_chain_fini(&b.chain, &b.pool);
@@ -554,6 +559,36 @@ static void a_cut_leaves_what_was_asked_for_and_whole_things(void **state)
     }
 }
 
+/* Blocks lie several in a segment; cuts and drops fall anywhere among them. */
+static void a_burst_of_blocks_is_cut_and_dropped_at_every_place(void **state)
+{
+    (void)state;
+    enum { BLOCKS = 2 * LN_SEG_BLOCKS_MAX + 2, SIZE = 600, TOTAL = BLOCKS * SIZE };
+    static uint8_t flat[TOTAL];
+
+    for (size_t k = 0; k < TOTAL; k++)
+        flat[k] = (uint8_t)(k / SIZE + k % SIZE);
+    for (size_t dropped = 0; dropped <= TOTAL; dropped += SIZE / 2) {
+        for (size_t kept = 0; kept <= BLOCKS; kept++) {
+            bench b;
+            bench_init(&b);
+            for (uint8_t i = 0; i < BLOCKS; i++)
+                append_block(&b, SIZE, i);
+            ln_chain_drop(&b.chain, &b.pool, dropped);
+            assert_holds(&b.chain, flat + dropped, TOTAL - dropped);
+            ln_chain_cut(&b.chain, &b.pool, kept);
+            const bool has_begun = dropped % SIZE > 0;
+            const size_t blocks = kept == 0 && has_begun ? 1 : kept;
+            const size_t end = (dropped / SIZE + blocks) * SIZE;
+            const size_t left = (end > TOTAL ? TOTAL : end) - dropped;
+            assert_holds(&b.chain, flat + dropped, end < dropped ? 0 : left);
+            for (size_t gone = 0; gone < b.chain.bytes; gone++)
+                ln_chain_drop(&b.chain, &b.pool, 1);
+            bench_fini(&b);
+        }
+    }
+}
+
 static void the_rest_of_a_thing_stays_with_nothing_before_it(void **state)
 {
     (void)state;
@@ -587,6 +622,7 @@ int main(void)
         cmocka_unit_test(the_pool_keeps_a_bounded_number_of_references),
         cmocka_unit_test(steady_traffic_allocates_nothing),
         cmocka_unit_test(a_cut_leaves_what_was_asked_for_and_whole_things),
+        cmocka_unit_test(a_burst_of_blocks_is_cut_and_dropped_at_every_place),
         cmocka_unit_test(the_rest_of_a_thing_stays_with_nothing_before_it),
         cmocka_unit_test(random_steps_agree_with_a_flat_array),
         cmocka_unit_test(out_of_memory_leaves_the_chain_as_it_was),
