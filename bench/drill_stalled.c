@@ -3,12 +3,13 @@
  * drill_stalled - most subscribers do not read: do the others notice, is memory bounded, and is every
  * message that is missing somewhere counted?
  *
- *     drill_stalled [STALLED [HEALTHY [RATE [SECONDS [BUDGET_MIB [QUEUE_KIB]]]]]]
- *                                                         default 10000 1000 1000 60 1024 20
+ *     drill_stalled [STALLED [HEALTHY [RATE [SECONDS [BUDGET_MIB [QUEUE_KIB [WORKERS]]]]]]]
+ *                                                      default 10000 1000 1000 60 1024 64 2
  *
- * A server of its own (one worker; an endpoint for each overflow policy, all subscribed to one topic;
- * of the stalled ones a twentieth each drops the oldest, keeps the latest, is closed),
- * a publisher of RATE messages of 1 KiB a second, in ticks of 10 ms, and readers in several
+ * A server of its own (an endpoint for each overflow policy, all subscribed to one topic; of the
+ * stalled ones a fortieth each drops the oldest and keeps the latest, which is work for each message,
+ * and a twentieth is closed),
+ * a publisher of RATE messages of 1 KiB a second, in ticks of 20 ms, and readers in several
  * processes, which share the machine with the server and so rest for 2 ms when they have read
  * everything. First the healthy alone, for a third of SECONDS; then with the stalled ones beside them,
  * until they have stalled (at a twentieth of the rate: until then each message is a send to each of
@@ -44,7 +45,7 @@ enum {
     PAYLOAD = 1024,
     HEAD = 4,
     FRAME = HEAD + PAYLOAD,
-    TICK_MS = 10,
+    TICK_MS = 20,
     BURST_MAX = 100, /* messages of a tick */
     STALLED_PER_PROCESS = 2500,
     HEALTHY_PER_PROCESS = 500,
@@ -92,7 +93,7 @@ static struct {
 static int stalled_count = 10000, healthy_count = 1000, rate = 1000;
 static double seconds = 60;
 static unsigned workers = 2;
-static uint32_t budget_bytes = 1024u << 20, queue_bytes = 20u << 10;
+static uint32_t budget_bytes = 1024u << 20, queue_bytes = 64u << 10;
 
 static void rest_ms(int ms)
 {
@@ -280,12 +281,13 @@ static void read_some(int ep, struct reader *r, struct tally *t, int is_healthy)
  * reads them is work. */
 static int policy_of(int number)
 {
-    switch (number % 20) {
+    switch (number % 40) {
     case 0:
         return OLDEST;
     case 1:
         return LATEST;
     case 2:
+    case 22:
         return CLOSE;
     default:
         return number % 2 == 0 ? REFUSE : NEWEST;

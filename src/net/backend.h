@@ -112,6 +112,10 @@ LN_INLINE bool ln_sock_wants_input(const ln_sock *s)
 void ln_sock_receive_ended(ln_sock *s, int error);
 void ln_sock_send_failed(ln_sock *s, int error);
 
+/* A send that failed so took nothing, broke nothing, and may be tried again: the system was short of
+ * memory for a moment, as it is when thousands of readers stall at once. */
+bool ln_sock_is_shortage(int error);
+
 /*
  * For the back ends, around the call that hands up what a sock received: if the sock is all that
  * was corked in it, its output need not wait for the turn's end, since nobody else's input added to

@@ -141,7 +141,7 @@ static size_t epoll_send(ln_sock *s, const ln_span *spans, int k)
         return total;
 
     s->flags |= LN_SOCK_SENDING;
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    if (n < 0 && errno != EAGAIN && errno != EINTR && !ln_sock_is_shortage(errno)) {
         s->flags |= LN_SOCK_BROKEN;
         if (errno != ECONNRESET && errno != EPIPE)
             s->io_flags |= errno == ETIMEDOUT ? FAULT_TIMEOUT : FAULT_OTHER;

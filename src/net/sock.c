@@ -173,6 +173,11 @@ static int err_of(int error)
     }
 }
 
+bool ln_sock_is_shortage(int error)
+{
+    return error == ENOBUFS || error == ENOMEM;
+}
+
 static void report(ln_sock *s, int err)
 {
     const unsigned told = err ? LN_SOCK_FAILED : LN_SOCK_ENDED;

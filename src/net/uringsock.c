@@ -316,7 +316,8 @@ void ln_uring_settle(const ln_uring_quick *quick)
         return;
     if (LN_LIKELY(quick->result == LN_URING_ALL)) {
         sent(s, quick->size);
-    } else if (quick->result >= 0 || quick->result == -EAGAIN || quick->result == -EINTR) {
+    } else if (quick->result >= 0 || quick->result == -EAGAIN || quick->result == -EINTR ||
+               ln_sock_is_shortage(-quick->result)) {
         s->io_flags |= LN_URING_SLOW;
         sent(s, quick->result > 0 ? (size_t)quick->result : 0);
     } else {
@@ -330,7 +331,7 @@ static void complete_send(ln_sock *s, int result)
     s->io_flags &= (uint8_t)~LN_URING_SLOW;
     if (s->flags & LN_SOCK_CLOSING)
         return;
-    if (result >= 0 || result == -EINTR)
+    if (result >= 0 || result == -EINTR || ln_sock_is_shortage(-result))
         sent(s, result > 0 ? (size_t)result : 0);
     else
         send_broken(s, -result);
