@@ -7,7 +7,7 @@
  *                                                      default 10000 1000 1000 60 1024 64 2
  *
  * A server of its own (an endpoint for each overflow policy, all subscribed to one topic; of the
- * stalled ones a fortieth each drops the oldest and keeps the latest, which is work for each message,
+ * stalled ones a hundredth each drops the oldest and keeps the latest, which is work for each message,
  * and a twentieth is closed),
  * a publisher of RATE messages of 1 KiB a second, in ticks of 20 ms, and readers in several
  * processes, which share the machine with the server and so rest for 2 ms when they have read
@@ -281,13 +281,16 @@ static void read_some(int ep, struct reader *r, struct tally *t, int is_healthy)
  * reads them is work. */
 static int policy_of(int number)
 {
-    switch (number % 40) {
+    switch (number % 100) {
     case 0:
         return OLDEST;
     case 1:
         return LATEST;
     case 2:
     case 22:
+    case 42:
+    case 62:
+    case 82:
         return CLOSE;
     default:
         return number % 2 == 0 ? REFUSE : NEWEST;

@@ -215,16 +215,26 @@ static size_t measure(const ln_span *spans, int *k)
     return total;
 }
 
-/* Room in the arena for a message of k spans. */
+/* Of a message of k spans in the arena. */
+static size_t arena_bytes(int k)
+{
+    return sizeof(struct msghdr) + (size_t)k * sizeof(struct iovec);
+}
+
+/* Submits what is there if the arena has no room otherwise. Has it room then? */
+static bool make_arena_room(ln_uring *u, int k)
+{
+    if (u->arena_used + arena_bytes(k) > LN_URING_ARENA_BYTES)
+        ln_uring_submit(u);
+    return u->arena_used + arena_bytes(k) <= LN_URING_ARENA_BYTES;
+}
+
+/* Only for an entry that has been prepared: preparing may submit, and empties the arena then. */
 static struct msghdr *take_arena(ln_uring *u, int k)
 {
-    const size_t bytes = sizeof(struct msghdr) + (size_t)k * sizeof(struct iovec);
-    if (u->arena_used + bytes > LN_URING_ARENA_BYTES)
-        ln_uring_submit(u);
-    if (u->arena_used + bytes > LN_URING_ARENA_BYTES)
-        return NULL;
     struct msghdr *const message = (struct msghdr *)(u->arena + u->arena_used);
-    u->arena_used += bytes;
+    u->arena_used += arena_bytes(k);
+    LN_ASSERT(u->arena_used <= LN_URING_ARENA_BYTES);
     return message;
 }
 
@@ -234,11 +244,12 @@ static struct io_uring_sqe *prepare_send(ln_sock *s, const ln_span *spans, int k
 {
     ln_uring *const u = s->loop->io;
     size_t total = measure(spans, &k);
-    struct msghdr *const message = k > 1 ? take_arena(u, k) : NULL;
+    const bool is_message = k > 1 && make_arena_room(u, k);
     struct io_uring_sqe *const sqe = ln_uring_prepare(u);
     if (!sqe)
         return NULL;
-    if (message) {
+    if (is_message) {
+        struct msghdr *const message = take_arena(u, k);
         struct iovec *const vector = (struct iovec *)(message + 1);
         memcpy(vector, spans, (size_t)k * sizeof *vector);
         *message = (struct msghdr){.msg_iov = vector, .msg_iovlen = (size_t)k};

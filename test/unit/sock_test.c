@@ -365,6 +365,47 @@ static void a_crowd_sends_and_receives_in_the_same_turn(void **state)
     ln_loop_free(loop);
 }
 
+/*
+ * Messages of one span and of two in turns, each of its own bytes, beginning with either: wherever the
+ * submissions of a turn are full, nobody gets another's bytes.
+ */
+static void in_a_crowd_everybody_gets_its_own(void **state)
+{
+    enum { ONE = 100, TWO = 2048 + ONE };
+    static uint8_t bytes[TWO], there[TWO + 1];
+
+    raise_descriptor_limit();
+    for (int parity = 0; parity < 2; parity++) {
+        ln_loop *const loop = kit_loop(state);
+        struct end *const crowd = calloc(CROWD, sizeof *crowd);
+        int(*const peers)[2] = calloc(CROWD, sizeof *peers);
+        for (int i = 0; i < CROWD; i++) {
+            kit_pair(peers[i]);
+            open_end(&crowd[i], loop, peers[i][0]);
+            memset(bytes, 1 + i % 251, sizeof bytes);
+            if ((i + parity) % 2 == 0)
+                queue(&crowd[i], bytes, TWO - ONE);
+            queue(&crowd[i], bytes, ONE);
+        }
+        for (int i = 0; i < CROWD; i++)
+            KIT_UNTIL(loop, crowd[i].out.bytes == 0);
+        for (int i = 0; i < CROWD; i++) {
+            const int size = (i + parity) % 2 == 0 ? TWO : ONE;
+            memset(bytes, 1 + i % 251, sizeof bytes);
+            assert_int_equal(read(peers[i][1], there, sizeof there), size);
+            assert_memory_equal(there, bytes, (size_t)size);
+            ln_sock_close(&crowd[i].sock);
+        }
+        KIT_UNTIL(loop, loop->sockets == 0);
+        for (int i = 0; i < CROWD; i++)
+            close(peers[i][1]);
+        kit_rest(loop);
+        free(crowd);
+        free(peers);
+        ln_loop_free(loop);
+    }
+}
+
 /* Corking */
 
 static void a_corked_sock_is_flushed_once_a_turn(void **state)
@@ -1216,6 +1257,7 @@ int main(void)
         KIT_BOTH(eight_mebibytes_arrive_from_a_fast_writer),
         KIT_BOTH(sixty_four_spans_leave_as_one_message),
         KIT_BOTH(a_crowd_sends_and_receives_in_the_same_turn),
+        KIT_BOTH(in_a_crowd_everybody_gets_its_own),
         KIT_BOTH(a_corked_sock_is_flushed_once_a_turn),
         KIT_BOTH(what_a_turn_produced_leaves_in_one_piece),
         KIT_BOTH(corking_from_inside_on_flush_comes_in_the_next_turn_without_sleep),
