@@ -54,7 +54,8 @@ enum {
     EVENTS = 512,
     REST_US = 2000,       /* of a reader that has read everything */
     STALLING_SECONDS = 8, /* the system's buffers fill, and who is to be closed is */
-    QUIET_MS = 3000       /* nothing more comes */
+    QUIET_MS = 3000,      /* nothing more comes */
+    PATIENCE_MS = 180000
 };
 
 enum { REFUSE, NEWEST, OLDEST, LATEST, CLOSE, POLICIES };
@@ -82,7 +83,7 @@ struct tally {
 
 static struct {
     _Atomic int port, small_port;
-    _Atomic int must_read;
+    _Atomic int must_read; /* 2: nothing waits in the server any more */
     _Atomic int must_end;
     _Atomic uint32_t published;
     _Atomic int is_measuring;
@@ -203,7 +204,8 @@ static int connect_small(int source)
     return fd;
 }
 
-static void take_message(struct reader *r, struct tally *t, int is_healthy)
+/* `now`: of the receipt; 0 = latencies are not asked for. */
+static void take_message(struct reader *r, struct tally *t, double now)
 {
     uint32_t sequence;
     double sent;
@@ -215,10 +217,8 @@ static void take_message(struct reader *r, struct tally *t, int is_healthy)
     if (sequence > r->next)
         atomic_fetch_add(&t->missing[r->policy], sequence - r->next);
     r->next = sequence + 1;
-    if (!is_healthy)
-        return;
-    if (atomic_load_explicit(&shared->is_measuring, memory_order_relaxed)) {
-        const double passed = (rawws_now() - sent) * 1e5;
+    if (now > 0) {
+        const double passed = (now - sent) * 1e5;
         const int slot = passed >= LATENCIES ? LATENCIES - 1 : (int)passed;
         atomic_store_explicit(&t->latencies[slot], t->latencies[slot] + 1, memory_order_relaxed);
         atomic_store_explicit(&t->delivered, t->delivered + 1, memory_order_relaxed);
@@ -234,7 +234,7 @@ static void take_close(struct reader *r, struct tally *t)
     r->is_over = 1;
 }
 
-static void take(struct reader *r, struct tally *t, const uint8_t *bytes, size_t n, int is_healthy)
+static void take(struct reader *r, struct tally *t, const uint8_t *bytes, size_t n, double now)
 {
     while (n > 0 && !r->is_over) {
         const size_t want = FRAME - r->at, some = n < want ? n : want;
@@ -250,7 +250,7 @@ static void take(struct reader *r, struct tally *t, const uint8_t *bytes, size_t
         else if (r->at >= 4 && (r->head[0] != 0x82 || (r->head[2] << 8 | r->head[3]) != PAYLOAD))
             rawws_fail("a frame that nobody sent");
         if (r->at == FRAME) {
-            take_message(r, t, is_healthy);
+            take_message(r, t, now);
             r->at = 0;
         }
     }
@@ -262,7 +262,8 @@ static void read_some(int ep, struct reader *r, struct tally *t, int is_healthy)
     const ssize_t n = recv(r->fd, bytes, sizeof bytes, MSG_DONTWAIT);
 
     if (n > 0) {
-        take(r, t, bytes, (size_t)n, is_healthy);
+        const int is_measured = is_healthy && atomic_load(&shared->is_measuring);
+        take(r, t, bytes, (size_t)n, is_measured ? rawws_now() : 0);
         return;
     }
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -347,7 +348,9 @@ static _Noreturn void read_all(struct tally *t, int count, int first, int is_hea
     while (!is_healthy && !atomic_load(&shared->must_read))
         rest_ms(20);
     heard = rawws_now();
-    while (is_healthy ? !atomic_load(&shared->must_end) : rawws_now() - heard < QUIET_MS / 1000.0) {
+    while (is_healthy
+               ? !atomic_load(&shared->must_end)
+               : atomic_load(&shared->must_read) < 2 || rawws_now() - heard < QUIET_MS / 1000.0) {
         const int n = epoll_wait(ep, events, EVENTS, 20);
         for (int i = 0; i < n; i++)
             read_some(ep, events[i].data.ptr, t, is_healthy);
@@ -452,6 +455,18 @@ static void wait_for_healthy(int count)
     }
 }
 
+/* Everything has left the server. The system may have given up on a reader for a while: it tries again
+ * after as long as it has waited. */
+static void wait_for_the_queues(void)
+{
+    for (int ms = 0; ms < PATIENCE_MS; ms += 100) {
+        rest_ms(100);
+        if (shared->stats.queued_bytes == 0)
+            return;
+    }
+    rawws_fail("something stays in the server");
+}
+
 /* Publishes for that long; what the healthy ones saw. */
 static struct outcome run(int fd, pid_t pid, double length, int per_second, int healthy_processes)
 {
@@ -464,8 +479,8 @@ static struct outcome run(int fd, pid_t pid, double length, int per_second, int 
     atomic_store(&shared->is_measuring, 1);
     for (uint64_t tick = 1; (double)tick * TICK_MS / 1000 <= length; tick++) {
         const double due = begin + (double)tick * TICK_MS / 1000;
-        while (rawws_now() < due)
-            usleep(200);
+        if (due > rawws_now())
+            usleep((useconds_t)((due - rawws_now()) * 1e6));
         const uint64_t count = tick * (uint64_t)per_second * TICK_MS / 1000 - sent;
         publish(fd, due, count);
         sent += count;
@@ -592,6 +607,8 @@ int main(int argc, char **argv)
            (double)shared->stats.queue_age_ms / 1000);
 
     atomic_store(&shared->must_read, 1);
+    wait_for_the_queues();
+    atomic_store(&shared->must_read, 2);
     for (int i = first_stalled; i < process_count; i++)
         waitpid(processes[i], NULL, 0);
     atomic_store(&shared->must_end, 1);
