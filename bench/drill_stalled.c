@@ -8,12 +8,12 @@
  *
  * A server of its own (an endpoint for each overflow policy, all subscribed to one topic; of the
  * stalled ones a hundredth each drops the oldest and keeps the latest, which is work for each message,
- * and a twentieth is closed),
- * a publisher of RATE messages of 1 KiB a second, in ticks of 20 ms, and readers in several
- * processes, which share the machine with the server and so rest for 2 ms when they have read
- * everything. First the healthy alone, for a third of SECONDS; then with the stalled ones beside them,
- * until they have stalled (at a twentieth of the rate: until then each message is a send to each of
- * them), and for SECONDS. Then the stalled ones read what is left, and count what they miss.
+ * and a twentieth is closed), a publisher of RATE messages of 1 KiB a second, in ticks of 20 ms, and
+ * readers in several processes, which share the machine with the server and so rest for 2 ms when
+ * they have read everything. First the healthy alone, for a third of SECONDS; then with the stalled
+ * ones beside them, until they have stalled (at a twentieth of the rate: until then each message is a
+ * send to each of them), and for SECONDS. Then the stalled ones read what is left, and count what
+ * they miss.
  *
  * Checked: healthy readers miss nothing and keep their order; their p99 from the tick to the receipt
  * at most doubles; the server's memory stays below what it was before the stalled ones stalled plus
@@ -21,17 +21,13 @@
  * not. Subscribers that the budget sheds, if it is set below what the queues can hold, miss the rest
  * and are counted apart.
  */
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
 #include <linnet/linnet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -40,56 +36,33 @@
 
 #include "peer/serverinner.h"
 #include "support/rawws.h"
+#include "support/stalled.h"
 
 enum {
-    PAYLOAD = 1024,
-    HEAD = 4,
-    FRAME = HEAD + PAYLOAD,
     TICK_MS = 20,
     BURST_MAX = 100, /* messages of a tick */
     STALLED_PER_PROCESS = 2500,
     HEALTHY_PER_PROCESS = 500,
-    PROCESSES_MAX = 64,
-    LATENCIES = 1 << 18, /* of 10 us */
-    EVENTS = 512,
-    REST_US = 2000,       /* of a reader that has read everything */
     STALLING_SECONDS = 8, /* the system's buffers fill, and who is to be closed is */
-    QUIET_MS = 3000,      /* nothing more comes */
     PATIENCE_MS = 180000
 };
 
-enum { REFUSE, NEWEST, OLDEST, LATEST, CLOSE, POLICIES };
-
 static const struct {
-    const char *name, *path;
+    const char *name;
     enum ln_overflow overflow;
 } policies[POLICIES] = {
-    {"refuse", "/refuse", LN_OVERFLOW_REFUSE},
-    {"drop newest", "/newest", LN_OVERFLOW_DROP_NEWEST},
-    {"drop oldest", "/oldest", LN_OVERFLOW_DROP_OLDEST},
-    {"keep latest", "/latest", LN_OVERFLOW_KEEP_LATEST},
-    {"close", "/close", LN_OVERFLOW_CLOSE},
+    {"refuse", LN_OVERFLOW_REFUSE},
+    {"drop newest", LN_OVERFLOW_DROP_NEWEST},
+    {"drop oldest", LN_OVERFLOW_DROP_OLDEST},
+    {"keep latest", LN_OVERFLOW_KEEP_LATEST},
+    {"close", LN_OVERFLOW_CLOSE},
 };
 
-/* What a process of readers has seen; in memory that all share. */
-struct tally {
-    _Alignas(64) _Atomic int is_ready; /* all of it is written by its process alone */
-    _Atomic uint64_t missing[POLICIES];
-    _Atomic uint64_t closed, shed;
-    _Atomic uint32_t slowest; /* healthy: the sequence number all of them have passed */
-    _Atomic uint64_t delivered;
-    _Atomic uint32_t latencies[LATENCIES];
-};
-
+/* `stats`: the server's, at its end. In memory that all processes share. */
 static struct {
-    _Atomic int port, small_port;
-    _Atomic int must_read; /* 2: nothing waits in the server any more */
-    _Atomic int must_end;
-    _Atomic uint32_t published;
-    _Atomic int is_measuring;
-    ln_server_stats stats; /* at its end */
-    struct tally tallies[PROCESSES_MAX];
-} * shared;
+    struct stalled_shared readers;
+    ln_server_stats stats;
+} * common;
 
 static int stalled_count = 10000, healthy_count = 1000, rate = 1000;
 static double seconds = 60;
@@ -149,7 +122,7 @@ static _Noreturn void serve(void)
     ws.low_water_bytes = queue_bytes / 4;
     for (int i = 0; i < POLICIES; i++) {
         ws.overflow = policies[i].overflow;
-        ln_server_ws(server, policies[i].path, &handlers, &ws);
+        ln_server_ws(server, stalled_paths[i], &handlers, &ws);
     }
     if (ln_server_listen(server, "127.0.0.1:0") < 0 || ln_server_listen(server, "127.0.0.1:0") < 0)
         rawws_fail("listen");
@@ -162,10 +135,10 @@ static _Noreturn void serve(void)
     signal(SIGTERM, on_term);
     if (ln_server_start(server) < 0)
         rawws_fail("start");
-    atomic_store(&shared->small_port, ln_server_port(server, 1));
-    atomic_store(&shared->port, ln_server_port(server, 0));
+    atomic_store(&stalled_shared->small_port, ln_server_port(server, 1));
+    atomic_store(&stalled_shared->port, ln_server_port(server, 0));
     while (!ln_server_is_stopping(server)) {
-        ln_server_stats_get(server, &shared->stats);
+        ln_server_stats_get(server, &common->stats);
         rest_ms(50);
     }
     ln_server_join(server);
@@ -173,202 +146,10 @@ static _Noreturn void serve(void)
     exit(0);
 }
 
-/* ---- readers ---- */
-
-struct reader {
-    int fd;
-    int policy;
-    uint32_t next; /* the sequence number that comes, or is missing */
-    uint32_t at;   /* bytes of the frame that have come */
-    uint8_t head[HEAD + 16];
-    int is_over;
-};
-
-/* A socket with a small window: see serve(). */
-static int connect_small(int source)
-{
-    const struct sockaddr_in from = {.sin_family = AF_INET,
-                                     .sin_addr.s_addr =
-                                         htonl(INADDR_LOOPBACK + 1 + (uint32_t)source % 16)};
-    const struct sockaddr_in to = {.sin_family = AF_INET,
-                                   .sin_port = htons((uint16_t)atomic_load(&shared->small_port)),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const int small = 4096, on = 1;
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&from, sizeof from) < 0 ||
-        connect(fd, (const struct sockaddr *)&to, sizeof to) < 0)
-        rawws_fail("connect");
-    return fd;
-}
-
-/* `now`: of the receipt; 0 = latencies are not asked for. */
-static void take_message(struct reader *r, struct tally *t, double now)
-{
-    uint32_t sequence;
-    double sent;
-
-    memcpy(&sequence, r->head + HEAD, sizeof sequence);
-    memcpy(&sent, r->head + HEAD + 8, sizeof sent);
-    if (sequence < r->next)
-        rawws_fail("a message was repeated or out of order");
-    if (sequence > r->next)
-        atomic_fetch_add(&t->missing[r->policy], sequence - r->next);
-    r->next = sequence + 1;
-    if (now > 0) {
-        const double passed = (now - sent) * 1e5;
-        const int slot = passed >= LATENCIES ? LATENCIES - 1 : (int)passed;
-        atomic_store_explicit(&t->latencies[slot], t->latencies[slot] + 1, memory_order_relaxed);
-        atomic_store_explicit(&t->delivered, t->delivered + 1, memory_order_relaxed);
-    }
-}
-
-/* A close frame: by the policy or by the budget. */
-static void take_close(struct reader *r, struct tally *t)
-{
-    const int code = r->head[2] << 8 | r->head[3];
-
-    atomic_fetch_add(code == 1008 ? &t->closed : &t->shed, 1);
-    r->is_over = 1;
-}
-
-static void take(struct reader *r, struct tally *t, const uint8_t *bytes, size_t n, double now)
-{
-    while (n > 0 && !r->is_over) {
-        const size_t want = FRAME - r->at, some = n < want ? n : want;
-        if (r->at < sizeof r->head) {
-            const size_t room = sizeof r->head - r->at;
-            memcpy(r->head + r->at, bytes, some < room ? some : room);
-        }
-        r->at += (uint32_t)some;
-        bytes += some;
-        n -= some;
-        if (r->at >= 4 && r->head[0] == 0x88)
-            take_close(r, t);
-        else if (r->at >= 4 && (r->head[0] != 0x82 || (r->head[2] << 8 | r->head[3]) != PAYLOAD))
-            rawws_fail("a frame that nobody sent");
-        if (r->at == FRAME) {
-            take_message(r, t, now);
-            r->at = 0;
-        }
-    }
-}
-
-static void read_some(int ep, struct reader *r, struct tally *t, int is_healthy)
-{
-    static uint8_t bytes[262144];
-    const ssize_t n = recv(r->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-
-    if (n > 0) {
-        const int is_measured = is_healthy && atomic_load(&shared->is_measuring);
-        take(r, t, bytes, (size_t)n, is_measured ? rawws_now() : 0);
-        return;
-    }
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (is_healthy)
-        rawws_fail("a healthy reader was disconnected");
-    /* Without a close frame: the server waited for it to read, but not for so long; or what had begun
-     * was too much to send a close frame behind it. */
-    if (!r->is_over)
-        atomic_fetch_add(r->policy == CLOSE ? &t->closed : &t->shed, 1);
-    r->is_over = 1;
-    epoll_ctl(ep, EPOLL_CTL_DEL, r->fd, NULL);
-}
-
-/* Most have a policy that looks at the newest message only; keeping others up to date while nobody
- * reads them is work. */
-static int policy_of(int number)
-{
-    switch (number % 100) {
-    case 0:
-        return OLDEST;
-    case 1:
-        return LATEST;
-    case 2:
-    case 22:
-    case 42:
-    case 62:
-    case 82:
-        return CLOSE;
-    default:
-        return number % 2 == 0 ? REFUSE : NEWEST;
-    }
-}
-
-static struct reader *connect_all(int count, int first, int is_healthy, int ep)
-{
-    struct reader *const readers = calloc((size_t)count, sizeof *readers);
-    char path[64];
-
-    for (int i = 0; i < count; i++) {
-        struct reader *const r = &readers[i];
-        r->policy = policy_of(first + i);
-        r->next = atomic_load(&shared->published);
-        r->fd = is_healthy ? rawws_connect(atomic_load(&shared->port), i) : connect_small(i);
-        snprintf(path, sizeof path, "%s?listen=1",
-                 is_healthy ? "/healthy" : policies[r->policy].path);
-        rawws_shake(r->fd, path);
-        struct epoll_event e = {.events = EPOLLIN, .data.ptr = r};
-        epoll_ctl(ep, EPOLL_CTL_ADD, r->fd, &e);
-    }
-    return readers;
-}
-
-/* Who is not over: how far the last of them is; what all miss at the end. */
-static uint32_t slowest(const struct reader *readers, int count)
-{
-    uint32_t least = UINT32_MAX;
-
-    for (int i = 0; i < count; i++)
-        least = !readers[i].is_over && readers[i].next < least ? readers[i].next : least;
-    return least;
-}
-
-static void count_the_end(const struct reader *readers, int count, struct tally *t)
-{
-    const uint32_t published = atomic_load(&shared->published);
-
-    for (int i = 0; i < count; i++) {
-        if (!readers[i].is_over)
-            atomic_fetch_add(&t->missing[readers[i].policy], published - readers[i].next);
-    }
-}
-
-static _Noreturn void read_all(struct tally *t, int count, int first, int is_healthy)
-{
-    struct epoll_event events[EVENTS];
-    const int ep = epoll_create1(0);
-    struct reader *const readers = connect_all(count, first, is_healthy, ep);
-    double heard = 0;
-
-    atomic_store(&t->is_ready, 1);
-    while (!is_healthy && !atomic_load(&shared->must_read))
-        rest_ms(20);
-    heard = rawws_now();
-    while (is_healthy
-               ? !atomic_load(&shared->must_end)
-               : atomic_load(&shared->must_read) < 2 || rawws_now() - heard < QUIET_MS / 1000.0) {
-        const int n = epoll_wait(ep, events, EVENTS, 20);
-        for (int i = 0; i < n; i++)
-            read_some(ep, events[i].data.ptr, t, is_healthy);
-        if (n > 0)
-            heard = rawws_now();
-        atomic_store(&t->slowest, slowest(readers, count));
-        if (is_healthy && n < count / 2)
-            usleep(REST_US);
-    }
-    count_the_end(readers, count, t);
-    atomic_store(&t->is_ready, 2);
-    exit(0);
-}
-
 /* ---- the drill ---- */
 
 static int process_count;
-static pid_t processes[PROCESSES_MAX];
+static pid_t processes[STALLED_PROCESSES_MAX];
 
 /* Processes of up to `most` readers each; the number of the first. */
 static int start_readers(int count, int most, int is_healthy)
@@ -377,16 +158,16 @@ static int start_readers(int count, int most, int is_healthy)
 
     for (int done = 0; done < count; done += most) {
         const int share = count - done < most ? count - done : most;
-        struct tally *const t = &shared->tallies[process_count];
-        if (process_count == PROCESSES_MAX)
+        struct stalled_tally *const t = &stalled_shared->tallies[process_count];
+        if (process_count == STALLED_PROCESSES_MAX)
             rawws_fail("too many processes");
         processes[process_count] = fork_child();
         if (processes[process_count] == 0)
-            read_all(t, share, done, is_healthy);
+            stalled_read_all(t, share, done, is_healthy);
         process_count++;
     }
     for (int i = first; i < process_count; i++) {
-        while (atomic_load(&shared->tallies[i].is_ready) == 0) {
+        while (atomic_load(&stalled_shared->tallies[i].is_ready) == 0) {
             if (waitpid(processes[i], NULL, WNOHANG) != 0)
                 rawws_fail("a process of readers has ended");
             rest_ms(10);
@@ -398,13 +179,13 @@ static int start_readers(int count, int most, int is_healthy)
 /* `count` messages in one piece, as a publisher that has them all at the tick sends them. */
 static void publish(int fd, double tick, uint64_t count)
 {
-    static uint8_t payload[PAYLOAD], frames[BURST_MAX * (PAYLOAD + 14)];
+    static uint8_t payload[STALLED_PAYLOAD], frames[BURST_MAX * (STALLED_PAYLOAD + 14)];
     size_t n = 0;
 
     for (uint64_t i = 0; i < count; i++) {
-        const uint32_t sequence = atomic_fetch_add(&shared->published, 1);
+        const uint32_t sequence = atomic_fetch_add(&stalled_shared->published, 1);
         memcpy(payload, &sequence, sizeof sequence);
-        memcpy(payload + 8, &tick, sizeof tick);
+        memcpy(payload + STALLED_DUE_AT, &tick, sizeof tick);
         n += rawws_frame(frames + n, 0x82, payload, sizeof payload);
     }
     if (count > 0 && send(fd, frames, n, MSG_NOSIGNAL) != (ssize_t)n)
@@ -419,17 +200,17 @@ struct outcome {
 /* Of what the first `count` processes saw, in ms. */
 static double percentile(int count, double share)
 {
-    static uint64_t slots[LATENCIES];
+    static uint64_t slots[STALLED_LATENCIES];
     uint64_t total = 0, sum = 0;
     int slot = 0;
 
     memset(slots, 0, sizeof slots);
     for (int k = 0; k < count; k++) {
-        for (int i = 0; i < LATENCIES; i++)
-            slots[i] += atomic_load(&shared->tallies[k].latencies[i]);
-        total += atomic_load(&shared->tallies[k].delivered);
+        for (int i = 0; i < STALLED_LATENCIES; i++)
+            slots[i] += atomic_load(&stalled_shared->tallies[k].latencies[i]);
+        total += atomic_load(&stalled_shared->tallies[k].delivered);
     }
-    while (slot < LATENCIES - 1 && (sum += slots[slot]) < (uint64_t)((double)total * share))
+    while (slot < STALLED_LATENCIES - 1 && (sum += slots[slot]) < (uint64_t)((double)total * share))
         slot++;
     return slot / 100.0;
 }
@@ -437,17 +218,18 @@ static double percentile(int count, double share)
 static void forget(int count)
 {
     for (int k = 0; k < count; k++) {
-        memset(shared->tallies[k].latencies, 0, sizeof shared->tallies[k].latencies);
-        atomic_store(&shared->tallies[k].delivered, 0);
+        memset(stalled_shared->tallies[k].latencies, 0,
+               sizeof stalled_shared->tallies[k].latencies);
+        atomic_store(&stalled_shared->tallies[k].delivered, 0);
     }
 }
 
 static void wait_for_healthy(int count)
 {
-    const uint32_t all = atomic_load(&shared->published);
+    const uint32_t all = atomic_load(&stalled_shared->published);
 
     for (int i = 0; i < count; i++) {
-        for (int ms = 0; atomic_load(&shared->tallies[i].slowest) < all; ms++) {
+        for (int ms = 0; atomic_load(&stalled_shared->tallies[i].slowest) < all; ms++) {
             if (ms > 30000)
                 rawws_fail("a healthy reader misses messages");
             rest_ms(1);
@@ -461,7 +243,7 @@ static void wait_for_the_queues(void)
 {
     for (int ms = 0; ms < PATIENCE_MS; ms += 100) {
         rest_ms(100);
-        if (shared->stats.queued_bytes == 0)
+        if (common->stats.queued_bytes == 0)
             return;
     }
     rawws_fail("something stays in the server");
@@ -476,7 +258,7 @@ static struct outcome run(int fd, pid_t pid, double length, int per_second, int 
     uint64_t sent = 0;
 
     forget(healthy_processes);
-    atomic_store(&shared->is_measuring, 1);
+    atomic_store(&stalled_shared->is_measuring, 1);
     for (uint64_t tick = 1; (double)tick * TICK_MS / 1000 <= length; tick++) {
         const double due = begin + (double)tick * TICK_MS / 1000;
         if (due > rawws_now())
@@ -491,12 +273,12 @@ static struct outcome run(int fd, pid_t pid, double length, int per_second, int 
         }
     }
     wait_for_healthy(healthy_processes);
-    atomic_store(&shared->is_measuring, 0);
+    atomic_store(&stalled_shared->is_measuring, 0);
     const double passed = rawws_now() - begin;
     o.p50 = percentile(healthy_processes, 0.5);
     o.p99 = percentile(healthy_processes, 0.99);
     for (int i = 0; i < healthy_processes; i++)
-        o.deliveries += (double)atomic_load(&shared->tallies[i].delivered) / passed;
+        o.deliveries += (double)atomic_load(&stalled_shared->tallies[i].delivered) / passed;
     o.cpu = (rawws_cpu(pid) - cpu) / passed;
     return o;
 }
@@ -522,7 +304,7 @@ static int check_books(int first, const ln_server_stats *s)
     uint64_t missing[POLICIES] = {0}, closed = 0, shed = 0;
 
     for (int i = first; i < process_count; i++) {
-        const struct tally *const t = &shared->tallies[i];
+        const struct stalled_tally *const t = &stalled_shared->tallies[i];
         for (int k = 0; k < POLICIES; k++)
             missing[k] += atomic_load(&t->missing[k]);
         closed += atomic_load(&t->closed);
@@ -556,14 +338,14 @@ static void read_arguments(int argc, char **argv)
 
 static int judge(struct outcome before, struct outcome with, int first_stalled)
 {
-    const ln_server_stats s = shared->stats;
+    const ln_server_stats s = common->stats;
     const long allowed = before.memory + (long)budget_bytes;
     int good = check_books(first_stalled, &s);
     uint64_t lost = 0;
 
     for (int i = 0; i < first_stalled; i++) {
         for (int k = 0; k < POLICIES; k++)
-            lost += atomic_load(&shared->tallies[i].missing[k]);
+            lost += atomic_load(&stalled_shared->tallies[i].missing[k]);
     }
     printf("healthy readers miss %llu; p99 is %.2f x that of before; memory %.1f of %.1f MiB "
            "allowed\n",
@@ -577,17 +359,18 @@ static int judge(struct outcome before, struct outcome with, int first_stalled)
 int main(int argc, char **argv)
 {
     read_arguments(argc, argv);
-    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
+    common = mmap(NULL, sizeof *common, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (common == MAP_FAILED)
         rawws_fail("mmap");
+    stalled_shared = &common->readers;
     const pid_t pid = fork_child();
     if (pid == 0)
         serve();
-    while (atomic_load(&shared->port) == 0)
+    while (atomic_load(&stalled_shared->port) == 0)
         rest_ms(1);
     start_readers(healthy_count, HEALTHY_PER_PROCESS, 1);
     const int first_stalled = process_count;
-    const int publisher = rawws_connect(atomic_load(&shared->port), 0);
+    const int publisher = rawws_connect(atomic_load(&stalled_shared->port), 0);
     rawws_shake(publisher, "/healthy");
     run(publisher, pid, 1, rate, first_stalled); /* warm */
     const struct outcome before = run(publisher, pid, seconds / 3, rate, first_stalled);
@@ -602,16 +385,16 @@ int main(int argc, char **argv)
     const struct outcome with = run(publisher, pid, seconds, rate, first_stalled);
     print("most do not read", with);
     printf("waiting: %.1f MiB in %llu queues, the oldest for %.1f s\n",
-           (double)shared->stats.queued_bytes / 1048576,
-           (unsigned long long)shared->stats.queued_connections,
-           (double)shared->stats.queue_age_ms / 1000);
+           (double)common->stats.queued_bytes / 1048576,
+           (unsigned long long)common->stats.queued_connections,
+           (double)common->stats.queue_age_ms / 1000);
 
-    atomic_store(&shared->must_read, 1);
+    atomic_store(&stalled_shared->must_read, 1);
     wait_for_the_queues();
-    atomic_store(&shared->must_read, 2);
+    atomic_store(&stalled_shared->must_read, 2);
     for (int i = first_stalled; i < process_count; i++)
         waitpid(processes[i], NULL, 0);
-    atomic_store(&shared->must_end, 1);
+    atomic_store(&stalled_shared->must_end, 1);
     for (int i = 0; i < first_stalled; i++)
         waitpid(processes[i], NULL, 0);
     rest_ms(200);
