@@ -28,7 +28,7 @@ static ln_seg *seg_take(ln_pool *pool, uint32_t capacity)
         kept->top = seg->next;
         kept->count--;
     } else {
-        const size_t room = capacity > 0 ? capacity : LN_SEG_BLOCKS_MAX * sizeof(ln_block *);
+        const size_t room = capacity > 0 ? capacity : LN_SEG_BLOCKS * sizeof(ln_block *);
         seg = ln_alloc(pool->alloc, sizeof *seg + room);
         if (!seg)
             return NULL;
@@ -166,7 +166,7 @@ int ln_chain_append(ln_chain *c, ln_pool *pool, const void *bytes, size_t n)
 /* Has room for another reference, which is no part of what it has. */
 static bool seg_takes_block(const ln_seg *seg)
 {
-    return seg->capacity == 0 && seg->count < LN_SEG_BLOCKS_MAX && !seg->are_rest;
+    return seg->capacity == 0 && seg->count < LN_SEG_BLOCKS && !seg->are_rest;
 }
 
 int ln_chain_append_block(ln_chain *c, ln_pool *pool, ln_block *block)

@@ -37,7 +37,7 @@ enum {
     LN_POOL_LARGE_MAX = 64     /* 1 MiB: few queues grow past their first chunk at a time */
 };
 
-enum { LN_SEG_BLOCKS_MAX = 5 }; /* 64 bytes with the rest of the segment */
+enum { LN_SEG_BLOCKS = 5 }; /* 64 bytes with the rest of the segment */
 
 typedef struct ln_seg {
     struct ln_seg *next;

@@ -253,7 +253,7 @@ static void only_the_latest_of_a_topic_waits_where_that_is_the_policy(void **sta
     kit_world *const w = kit_start(1, &options, NULL);
     const int fd = kit_enter(w);
     ln_server_stats stats;
-    char number[8], heard[64];
+    char number[12], heard[80];
 
     kit_subscribe(fd, "a"); /* before the reader: what that has heard was tried here */
     kit_subscribe(fd, "b");

@@ -48,7 +48,7 @@ static void assert_holds(const ln_chain *c, const uint8_t *expected, size_t size
     for (const ln_seg *seg = c->head; seg; last = seg, seg = seg->next) {
         assert_true(seg->begin <= seg->end);
         assert_true((seg->at < seg->count) == (seg->capacity == 0));
-        assert_true(seg->count <= LN_SEG_BLOCKS_MAX);
+        assert_true(seg->count <= LN_SEG_BLOCKS);
         assert_true(seg->capacity > 0 ? seg->end <= seg->capacity
                                       : seg->end == ln_seg_blocks(seg)[seg->at]->size);
         sum += seg->end - seg->begin;
@@ -360,7 +360,7 @@ static void the_pool_keeps_a_bounded_number_of_references(void **state)
     bench b;
     bench_init(&b);
     ln_block *block = block_of(NULL, 1000, 0);
-    for (size_t n = 0; n < (size_t)(LN_POOL_REFS_MAX + 10) * LN_SEG_BLOCKS_MAX; n++)
+    for (size_t n = 0; n < (size_t)(LN_POOL_REFS_MAX + 10) * LN_SEG_BLOCKS; n++)
         assert_int_equal(ln_chain_append_block(&b.chain, &b.pool, block), 0);
     assert_true(b.fa.live_blocks == LN_POOL_REFS_MAX + 10);
     ln_chain_fini(&b.chain, &b.pool);
@@ -563,7 +563,7 @@ static void a_cut_leaves_what_was_asked_for_and_whole_things(void **state)
 static void a_burst_of_blocks_is_cut_and_dropped_at_every_place(void **state)
 {
     (void)state;
-    enum { BLOCKS = 2 * LN_SEG_BLOCKS_MAX + 2, SIZE = 600, TOTAL = BLOCKS * SIZE };
+    enum { BLOCKS = 2 * LN_SEG_BLOCKS + 2, SIZE = 600, TOTAL = BLOCKS * SIZE };
     static uint8_t flat[TOTAL];
 
     for (size_t k = 0; k < TOTAL; k++)
