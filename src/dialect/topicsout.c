@@ -107,9 +107,9 @@ static ln_topics_account *need_account(ln_topics_side *here, bool drops_newest,
 }
 
 /*
- * Its queue was full for `m`: if that stays so until output leaves, it is parked. Publications then go past
- * it without a look at the connection, which would cost six cache lines: of ten thousand subscribers
- * who do not read, that is most of what a publication costs.
+ * Its queue was full for `m`: if that stays so until output leaves, it is parked. Publications then
+ * go past it without a look at the connection, which would cost six cache lines: of ten thousand
+ * subscribers who do not read, that is most of what a publication costs.
  */
 static LN_COLD void park(ln_topics_listener *l, const ln_msg *m, int rc)
 {

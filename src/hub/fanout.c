@@ -60,9 +60,9 @@ static LN_COLD void pass(ln_topic *t, const ln_msg *m, uint32_t *dropped)
 /* ---- the others ---- */
 
 /*
- * Calls whoever sat there, from seat `first` on, when it began. Seats may be vacated, and the array may grow and
- * move, at every call. `serial`: whom this number marks has had it, or 0 where nobody can sit
- * twice; then those who ask are parked, which moves no seat that was not reached yet.
+ * Calls whoever sat there, from seat `first` on, when it began. Seats may be vacated, and the array
+ * may grow and move, at every call. `serial`: whom this number marks has had it, or 0 where nobody
+ * can sit twice; then those who ask are parked, which moves no seat that was not reached yet.
  */
 LN_INLINE void walk(const ln_hub *hub, ln_topic *t, uint32_t first, uint32_t size, ln_msg *m,
                     uint32_t serial, uint32_t outcomes[LN_HUB_OUTCOMES])

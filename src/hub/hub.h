@@ -39,8 +39,9 @@ typedef struct ln_member ln_member; /* one subscriber in one topic */
 typedef struct ln_subscriber ln_subscriber;
 
 /*
- * What a subscriber that has no room is not called for. `miss` hears of publications that went past
- * `subscribers` of those who are parked with this account; they count as dropped. It must not call the hub.
+ * What a subscriber that has no room is not called for. `miss` hears of a publication that went past
+ * `subscribers` of those who are parked with this account; for them it counts as dropped. It must not
+ * call the hub.
  */
 typedef struct ln_hub_account ln_hub_account;
 struct ln_hub_account {
@@ -137,9 +138,10 @@ void ln_hub_leave_all(ln_hub *hub, ln_subscriber *s);
 
 /*
  * Parks `s`, from inside its own delivery, which it answers with LN_DELIVERY_DROPPED: from now on
- * publications of `full_bytes` and more may be told to the account instead, one call for all, so that thousands
- * that do not read cost nothing. Again with the same account: for smaller ones, too. What reaches it
- * nevertheless (in many topics, with filters, broadcasts) it has to tell the account itself.
+ * publications of `full_bytes` and more may be told to the account instead, one call for all, so that
+ * thousands that do not read cost nothing. Again with the same account: for smaller ones, too. What
+ * reaches it nevertheless (in many topics, with filters, broadcasts) it has to tell the account
+ * itself.
  */
 void ln_hub_park(ln_subscriber *s, ln_hub_account *account, uint32_t full_bytes);
 /* Everything is brought to `s` again, but for a publication under way. O(s->count). */
