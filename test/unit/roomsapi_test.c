@@ -639,6 +639,15 @@ static int ask(const world *w, const char *target)
     return fd;
 }
 
+/* Until its password is the last of `count` that are being hashed. */
+static int ask_for_hash(const world *w, const char *target, unsigned count)
+{
+    const int fd = ask(w, target);
+    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < count; i++)
+        kit_rest_ms(1);
+    return fd;
+}
+
 /* One password at a time is worked out: the second one waits behind the first. */
 static void who_is_forbidden_while_the_password_is_looked_at_was_never_in(void **state)
 {
@@ -654,12 +663,8 @@ static void who_is_forbidden_while_the_password_is_looked_at_was_never_in(void *
                                           .on_join = on_join,
                                           .on_leave = on_leave});
 
-    const int first = ask(w, "/rooms?room=slow");
-    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 1; i++)
-        kit_rest_ms(1);
-    const int second = ask(w, "/rooms?room=r");
-    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 2; i++)
-        kit_rest_ms(1);
+    const int first = ask_for_hash(w, "/rooms?room=slow", 1);
+    const int second = ask_for_hash(w, "/rooms?room=r", 2);
     assert_int_equal(ln_rules_new(NULL, LN_SPAN("deny all r anyone"), &rules, &error), 0);
     assert_int_equal(
         ln_rooms_set_policy(
@@ -689,12 +694,8 @@ static void who_has_the_password_when_the_server_ends_is_refused(void **state)
                                           .policy = {.passwords = locks, .password_count = 2},
                                           .on_join = on_join});
 
-    const int first = ask(w, "/rooms?room=slow");
-    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 1; i++)
-        kit_rest_ms(1);
-    const int second = ask(w, "/rooms?room=r");
-    for (int i = 0; i < 5000 && atomic_load(&w->rooms->hashing) < 2; i++)
-        kit_rest_ms(1);
+    const int first = ask_for_hash(w, "/rooms?room=slow", 1);
+    const int second = ask_for_hash(w, "/rooms?room=r", 2);
     ln_server_stop(w->server);
     assert_non_null(strstr(raw_read_until(first, "\r\n\r\n"), " 403 "));
     assert_non_null(strstr(raw_read_until(second, "\r\n\r\n"), " 503 "));

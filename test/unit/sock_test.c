@@ -331,38 +331,58 @@ static void raise_descriptor_limit(void)
         skip();
 }
 
-/* More than any queue of a back end holds: submissions, message headers, shared buffers. */
+/* CROWD ends of one loop, each with a bare peer: more than any queue of a back end holds. */
+struct crowd {
+    ln_loop *loop;
+    struct end *ends;
+    int (*peers)[2];
+};
+
+static struct crowd open_crowd(void **state)
+{
+    struct crowd c = {.loop = kit_loop(state)};
+    c.ends = calloc(CROWD, sizeof *c.ends);
+    c.peers = calloc(CROWD, sizeof *c.peers);
+    for (int i = 0; i < CROWD; i++) {
+        kit_pair(c.peers[i]);
+        open_end(&c.ends[i], c.loop, c.peers[i][0]);
+    }
+    return c;
+}
+
+static void close_crowd(struct crowd *c)
+{
+    for (int i = 0; i < CROWD; i++)
+        ln_sock_close(&c->ends[i].sock);
+    KIT_UNTIL(c->loop, c->loop->sockets == 0);
+    for (int i = 0; i < CROWD; i++) {
+        assert_int_equal(c->ends[i].closes, 1);
+        close(c->peers[i][1]);
+    }
+    kit_rest(c->loop);
+    free(c->ends);
+    free(c->peers);
+    ln_loop_free(c->loop);
+}
+
+/* Submissions, message headers, shared buffers: all of them are used up. */
 static void a_crowd_sends_and_receives_in_the_same_turn(void **state)
 {
     raise_descriptor_limit();
-    ln_loop *const loop = kit_loop(state);
-    struct end *const crowd = calloc(CROWD, sizeof *crowd);
-    int(*const peers)[2] = calloc(CROWD, sizeof *peers);
+    struct crowd c = open_crowd(state);
     for (int i = 0; i < CROWD; i++) {
-        kit_pair(peers[i]);
-        open_end(&crowd[i], loop, peers[i][0]);
-        crowd[i].is_quiet = i % 2;
-        peer_writes(loop, peers[i][1], 0, 20000);
+        c.ends[i].is_quiet = i % 2;
+        peer_writes(c.loop, c.peers[i][1], 0, 20000);
         /* Chunks of 2 and of 16 KiB: several spans, so several message headers. */
-        queue_stream(&crowd[i], 0, 1500);
-        queue_stream(&crowd[i], 1500, 20000);
+        queue_stream(&c.ends[i], 0, 1500);
+        queue_stream(&c.ends[i], 1500, 20000);
     }
     for (int i = 0; i < CROWD; i++) {
-        KIT_UNTIL(loop, crowd[i].got == 20000);
-        assert_false(crowd[i].is_wrong);
-        peer_reads(loop, peers[i][1], 0, 21500);
+        KIT_UNTIL(c.loop, c.ends[i].got == 20000);
+        assert_false(c.ends[i].is_wrong);
+        peer_reads(c.loop, c.peers[i][1], 0, 21500);
     }
-    for (int i = 0; i < CROWD; i++)
-        ln_sock_close(&crowd[i].sock);
-    KIT_UNTIL(loop, loop->sockets == 0);
-    for (int i = 0; i < CROWD; i++) {
-        assert_int_equal(crowd[i].closes, 1);
-        close(peers[i][1]);
-    }
-    kit_rest(loop);
-    free(crowd);
-    free(peers);
-    ln_loop_free(loop);
+    close_crowd(&c);
 }
 
 /*
@@ -376,33 +396,22 @@ static void in_a_crowd_everybody_gets_its_own(void **state)
 
     raise_descriptor_limit();
     for (int parity = 0; parity < 2; parity++) {
-        ln_loop *const loop = kit_loop(state);
-        struct end *const crowd = calloc(CROWD, sizeof *crowd);
-        int(*const peers)[2] = calloc(CROWD, sizeof *peers);
+        struct crowd c = open_crowd(state);
         for (int i = 0; i < CROWD; i++) {
-            kit_pair(peers[i]);
-            open_end(&crowd[i], loop, peers[i][0]);
             memset(bytes, 1 + i % 251, sizeof bytes);
             if ((i + parity) % 2 == 0)
-                queue(&crowd[i], bytes, TWO - ONE);
-            queue(&crowd[i], bytes, ONE);
+                queue(&c.ends[i], bytes, TWO - ONE);
+            queue(&c.ends[i], bytes, ONE);
         }
         for (int i = 0; i < CROWD; i++)
-            KIT_UNTIL(loop, crowd[i].out.bytes == 0);
+            KIT_UNTIL(c.loop, c.ends[i].out.bytes == 0);
         for (int i = 0; i < CROWD; i++) {
             const int size = (i + parity) % 2 == 0 ? TWO : ONE;
             memset(bytes, 1 + i % 251, sizeof bytes);
-            assert_int_equal(read(peers[i][1], there, sizeof there), size);
+            assert_int_equal(read(c.peers[i][1], there, sizeof there), size);
             assert_memory_equal(there, bytes, (size_t)size);
-            ln_sock_close(&crowd[i].sock);
         }
-        KIT_UNTIL(loop, loop->sockets == 0);
-        for (int i = 0; i < CROWD; i++)
-            close(peers[i][1]);
-        kit_rest(loop);
-        free(crowd);
-        free(peers);
-        ln_loop_free(loop);
+        close_crowd(&c);
     }
 }
 
