@@ -423,14 +423,14 @@ def a_goodbye_without_answer_fails_after_close_wait():
     began = time.monotonic()
     done = run("--close-wait", "500ms", url("deaf"), data=b"x\n")
     ended(done, 1)
-    true("it waited, but not for long", 0.4 < time.monotonic() - began < 5)
+    true("it waited, but not for long", 0.4 < time.monotonic() - began < 10)
 
 
 @test
 def wait_gives_answers_time_after_the_input():
     began = time.monotonic()
     ended(run("-w", "0.7", url("keep"), data=b"x\n"), 0)
-    true("it waited", 0.7 <= time.monotonic() - began < 3)
+    true("it waited", 0.7 <= time.monotonic() - began < 10)
 
 
 # ------------------------------------------------------------------------------------------------ closing
@@ -581,7 +581,7 @@ def a_server_that_does_not_answer_times_out():
         began = time.monotonic()
         done = run("--timeout", "300ms", "ws://127.0.0.1:%d/" % mute.getsockname()[1])
     ended(done, 1)
-    true("after the time given", 0.25 < time.monotonic() - began < 3)
+    true("after the time given", 0.25 < time.monotonic() - began < 10)
     holds("talk", done.err, "timed out")
 
 
@@ -594,14 +594,14 @@ def execute_sends_instead_of_standard_input():
     done = run("-x", "first", "-x", "second", "-w", "0.5", url("echo"), data=b"not this\n")
     ended(done, 0)
     same("output", done.out, "first\nsecond\n")
-    true("it waited as told", 0.5 <= time.monotonic() - began < 2)
+    true("it waited as told", 0.5 <= time.monotonic() - began < 10)
 
 
 @test
 def execute_waits_two_seconds_by_default():
     began = time.monotonic()
     ended(run("-x", "hi", url("echo")), 0)
-    true("two seconds", 2 <= time.monotonic() - began < 4)
+    true("two seconds", 2 <= time.monotonic() - began < 8)
 
 
 @test

@@ -416,7 +416,7 @@ test('"Now" does not wait, and a server that says goodbye is waited for', async 
   const began = Date.now();
   await phone.getByRole('button', { name: /^Now/ }).click();
   await online(phone);
-  assert(Date.now() - began < 2000);
+  assert(Date.now() - began < 10000, 'not the half minute it would have waited');
   assert.equal(await phone.locator('#link-now').isVisible(), false);
   await setRandom(phone, 0.5);
 });

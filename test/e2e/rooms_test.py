@@ -693,7 +693,7 @@ def a_rate_may_count_bytes():
         for _ in range(6):
             c.receive()
         took = time.monotonic() - begin
-        true("bytes: %.2f s" % took, 0.9 < took < 5)
+        true("bytes: %.2f s" % took, 0.9 < took < 15)
 
 
 def held_up_together(flag, fields):
@@ -713,7 +713,7 @@ def held_up_together(flag, fields):
                 for c in (a, b):
                     c.receive()
             took = time.monotonic() - begin
-            true("%s of two connections together: %.2f s" % (flag, took), 0.9 < took < 5)
+            true("%s of two connections together: %.2f s" % (flag, took), 0.9 < took < 15)
             true("nobody else is held up: %.2f s" % free, free < 0.8)
 
 
