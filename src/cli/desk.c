@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "desk.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -125,7 +126,7 @@ static bool wait_for_input(void *arg)
     ln_desk *d = arg;
     d->is_readable = false;
     if (d->watch == NULL &&
-        ln_loop_watch_fd(d->loop, STDIN_FILENO, note_readable, d, &d->watch) < 0) {
+        ln_loop_watch_fd(d->loop, d->input.fd, note_readable, d, &d->watch) < 0) {
         ln_desk_fail(d, "cannot watch standard input");
         ln_desk_leave(d);
         return false;
@@ -192,6 +193,17 @@ static int open_loop(ln_desk *d, const ln_dial_settings *set)
     return rc < 0 ? rc : ln_loop_watch_signals(d->loop, signals, on_signal, d);
 }
 
+/* A terminal throws away at ^C what was there to read, and read() would wait for the next key. It is
+ * opened once more, as the mode of our standard input is that of the shell's, too; standard input
+ * itself where that is not allowed. */
+static int open_input(void)
+{
+    const int fd = isatty(STDIN_FILENO)
+                       ? open("/dev/stdin", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+                       : -1;
+    return fd < 0 ? STDIN_FILENO : fd;
+}
+
 static void open_screen(ln_desk *d, const ln_dial_settings *set)
 {
     ln_screen_init(&d->screen, set->has_colour);
@@ -202,7 +214,7 @@ static void open_screen(ln_desk *d, const ln_dial_settings *set)
     d->screen.is_quiet = set->is_quiet;
     d->screen.is_exact = set->is_binary;
     d->screen.is_base64 = set->is_base64;
-    ln_input_init(&d->input, NULL, STDIN_FILENO, set->message_max_bytes, wait_for_input, d);
+    ln_input_init(&d->input, NULL, open_input(), set->message_max_bytes, wait_for_input, d);
     if (!d->screen.is_interactive)
         return;
     ln_line_init(&d->line, "> ", &d->input);
@@ -226,5 +238,7 @@ void ln_desk_fini(ln_desk *d)
     (void)ln_screen_flush(&d->screen);
     if (d->screen.line != NULL)
         ln_line_fini(&d->line);
+    if (d->input.fd != STDIN_FILENO)
+        close(d->input.fd);
     ln_input_fini(&d->input);
 }

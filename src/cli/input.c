@@ -19,22 +19,22 @@ void ln_input_fini(ln_input *in)
     ln_buf_fini(&in->bytes);
 }
 
-/* Waits, then reads once, behind what is still there. 1; 0 at the end; an error. */
+/* Waits until something has come, and reads it behind what is still there. 1; 0 at the end; an
+ * error. */
 static int fill(ln_input *in)
 {
-    if (in->is_at_end || !in->wait(in->arg))
-        return 0;
-    ln_buf_consume(&in->bytes, in->begin);
-    in->scanned -= in->begin;
-    in->begin = 0;
-    const int rc = ln_buf_reserve(&in->bytes, READ_BYTES, in->line_max + READ_BYTES);
-    if (rc < 0)
-        return rc;
-
     ssize_t n;
-    do
+    do {
+        if (in->is_at_end || !in->wait(in->arg))
+            return 0;
+        ln_buf_consume(&in->bytes, in->begin);
+        in->scanned -= in->begin;
+        in->begin = 0;
+        const int rc = ln_buf_reserve(&in->bytes, READ_BYTES, in->line_max + READ_BYTES);
+        if (rc < 0)
+            return rc;
         n = read(in->fd, in->bytes.data + in->bytes.size, READ_BYTES);
-    while (n < 0 && errno == EINTR);
+    } while (n < 0 && (errno == EINTR || errno == EAGAIN)); /* or it is gone again */
     if (n < 0)
         return LN_ERR_IO;
     in->bytes.size += (size_t)n;

@@ -16,11 +16,12 @@
 
 #include "base/buf.h"
 
-/* True: the descriptor is readable, or at its end. False: nothing more is to be read. */
+/* True: the descriptor is readable, or at its end. If that may have changed until it is read, it has
+ * to be a non-blocking one, and is waited for again. False: nothing more is to be read. */
 typedef bool ln_input_wait(void *arg);
 
 typedef struct ln_input {
-    int fd; /* the caller's; left in blocking mode, since others may share it */
+    int fd; /* the caller's, and its mode is not touched, since others may share it */
     ln_input_wait *wait;
     void *arg;
     size_t line_max;

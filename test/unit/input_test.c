@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -107,6 +108,18 @@ static void it_waits_only_when_it_has_nothing(void **state)
     close_feed();
 }
 
+static void what_is_gone_when_it_is_read_is_waited_for(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"", "one\n", "", "", "two\n", NULL};
+    open_feed(NULL, pieces, 100);
+    assert_int_equal(fcntl(f.ends[0], F_SETFL, O_NONBLOCK), 0);
+    assert_line("one");
+    assert_line("two");
+    assert_int_equal(f.waits, 5);
+    close_feed();
+}
+
 static void a_line_ends_at_its_limit(void **state)
 {
     (void)state;
@@ -206,6 +219,7 @@ int main(void)
         cmocka_unit_test(lines_come_out_whole_however_they_came_in),
         cmocka_unit_test(a_final_newline_makes_no_empty_line),
         cmocka_unit_test(it_waits_only_when_it_has_nothing),
+        cmocka_unit_test(what_is_gone_when_it_is_read_is_waited_for),
         cmocka_unit_test(a_line_ends_at_its_limit),
         cmocka_unit_test(refused_waiting_keeps_what_is_there),
         cmocka_unit_test(chunks_are_what_came),
