@@ -120,6 +120,28 @@ static void accept_deferred(void *arg)
     assert_int_equal(ln_request_accept(atomic_load(&s->deferred)), 0);
 }
 
+/* In the turn in which its connection was given up, and before that is freed. */
+static void answer_too_late(void *arg)
+{
+    seen *const s = arg;
+    ln_request *const r = atomic_load(&s->deferred);
+
+    assert_int_equal(atomic_load(&s->gone), 0);
+    assert_int_equal(ln_request_accept(r), LN_ERR_CLOSED);
+    assert_int_equal(ln_request_reply(r, 403, NULL, LN_SPAN("no")), LN_ERR_CLOSED);
+    atomic_fetch_add(&s->closed, 1);
+}
+
+/* Letters are read in the order in which they were written, all of them in one turn. */
+static void stop_and_answer(void *arg)
+{
+    world *const w = arg;
+
+    ln_server_stop(w->server);
+    ln_server_stop(w->server);
+    assert_int_equal(ln_server_post(w->server, 0, answer_too_late, &w->seen), 0);
+}
+
 static void on_hello(ln_request *r, void *user)
 {
     char name[32];
@@ -516,6 +538,21 @@ static void a_deferred_request_whose_peer_leaves_is_gone(void **state)
     raw_close(fd);
 }
 
+static void a_deferred_request_whose_connection_has_ended_takes_no_answer(void **state)
+{
+    world *const w = *state;
+    const int fd = raw_connect(w->port);
+
+    raw_say(fd, "GET /later HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+    kit_wait_for(&w->seen.messages, 1);
+    assert_int_equal(ln_server_post(w->server, 0, stop_and_answer, w), 0);
+    kit_wait_for(&w->seen.gone, 1);
+    assert_int_equal(atomic_load(&w->seen.closed), 1);
+    assert_int_equal(atomic_load(&w->seen.opened), 0);
+    raw_close(fd);
+}
+
 /* ---- messages and endings ---- */
 
 static void messages_of_every_length_class_come_back(void **state)
@@ -799,6 +836,7 @@ int main(void)
         CASE(a_deferred_upgrade_waits_and_keeps_what_came_meanwhile),
         CASE(a_deferred_upgrade_that_is_malformed_after_all_is_refused),
         CASE(a_deferred_request_whose_peer_leaves_is_gone),
+        CASE(a_deferred_request_whose_connection_has_ended_takes_no_answer),
         CASE(messages_of_every_length_class_come_back),
         CASE(what_was_sent_before_a_close_arrives_then_the_code),
         CASE(a_peers_close_is_answered_and_reported),
