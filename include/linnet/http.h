@@ -68,8 +68,8 @@ LN_API int ln_request_add_header(ln_request *request, const char *name, ln_span 
  */
 LN_API int ln_request_reply(ln_request *request, unsigned status, const char *type, ln_span body);
 
-/* The answer comes later: the request stays valid until ln_request_reply() or ln_request_accept(),
- * or on_gone. */
+/* The answer comes later, or before the handler returns: the request stays valid until
+ * ln_request_reply() or ln_request_accept(), or on_gone. */
 LN_API int ln_request_defer(ln_request *request, void (*on_gone)(ln_request *request, void *user),
                             void *user);
 

@@ -233,6 +233,8 @@ int ln_request_reply(ln_request *r, unsigned status, const char *type, ln_span b
     if (rc < 0)
         return rc;
     r->is_answered = true;
+    if (r->is_at_handler)
+        r->is_deferred = false;
     if (r->is_deferred)
         ln_exchange_next(x); /* otherwise dispatch goes on when the handler returns */
     return 0;
@@ -254,6 +256,10 @@ int ln_request_accept(ln_request *r)
         return LN_ERR_STATE;
     if (!is_answerable(r))
         return LN_ERR_CLOSED;
+    if (r->is_at_handler) { /* as if it had not been deferred: its return accepts it */
+        r->is_deferred = false;
+        return 0;
+    }
     ln_exchange_complete_upgrade(r->exchange);
     return 0;
 }
