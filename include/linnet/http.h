@@ -64,17 +64,17 @@ LN_API int ln_request_add_header(ln_request *request, const char *name, ln_span 
 /*
  * Answers: `status`, Content-Type `type` (NULL = none), and the whole body, which is copied.
  * On an upgrade this is a refusal, which stands also with LN_ERR_NOMEM. LN_ERR_STATE when it has
- * been answered.
+ * been answered; LN_ERR_CLOSED when its connection has ended, and on_gone is still to come.
  */
 LN_API int ln_request_reply(ln_request *request, unsigned status, const char *type, ln_span body);
 
-/* The answer comes later: the request stays valid until ln_request_reply() or ln_request_accept(),
- * or on_gone. */
+/* The answer comes later, or before the handler returns: the request stays valid until
+ * ln_request_reply() or ln_request_accept(), or on_gone. */
 LN_API int ln_request_defer(ln_request *request, void (*on_gone)(ln_request *request, void *user),
                             void *user);
 
 /* Accepts a deferred upgrade, unless the server ends or is full by now, which answers 503.
- * LN_ERR_STATE when it is not one. */
+ * LN_ERR_STATE when it is not one; LN_ERR_CLOSED as above. */
 LN_API int ln_request_accept(ln_request *request);
 
 /* A pointer of yours that the connection inherits as ln_conn_user(); for on_request to hand on what

@@ -193,7 +193,12 @@ int ln_broker_register(ln_broker_peer *p, const ln_broker_card *said)
 {
     ln_broker_directory *const d = &p->broker->directory;
     ln_broker_entry *const entry = &p->entry;
-    const ln_broker_entry before = *entry;
+    /* without `same`, which others of its session id change on their loops */
+    const ln_broker_entry before = {.id = entry->id,
+                                    .session_id = entry->session_id,
+                                    .name = entry->name,
+                                    .type = entry->type,
+                                    .url = entry->url};
     const ln_broker_card card = {.session_id = is_id(said->session_id)      ? said->session_id
                                                : before.session_id.size > 0 ? before.session_id
                                                                             : before.id,

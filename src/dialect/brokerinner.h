@@ -17,7 +17,8 @@
  *
  * Invariants
  *   1. A client belongs to its connection's loop. What the directory says of it (entry) is changed
- *      under the directory's lock, by that loop alone; so that loop reads it without.
+ *      under the directory's lock, by that loop alone; so that loop reads it without. But
+ *      entry.same is the directory's, and never read without.
  *   2. The ids of the clients that are there differ. Several may have one session id.
  *   3. What a client makes us keep is bounded: its texts, its requests without an answer (rpc.h), its
  *      subscriptions (hub.h), its send queue.

@@ -139,8 +139,10 @@ static void dispatch_upgrade(ln_exchange *x)
 
     if (judge_upgrade(x)) {
         const ln_ws_handlers *const h = &r->route->plan.handlers;
+        r->is_at_handler = true;
         if (h->on_request != NULL)
             h->on_request(r, h->user);
+        r->is_at_handler = false;
         if (!r->is_answered && !r->is_deferred && !r->is_refused) {
             ln_exchange_complete_upgrade(x);
             return;
@@ -181,7 +183,9 @@ static void dispatch_plain(ln_exchange *x)
     if (route == NULL) {
         refuse_plain(x);
     } else if (route->kind == LN_ROUTE_HTTP) {
+        r->is_at_handler = true;
         route->handler(r, route->user);
+        r->is_at_handler = false;
     } else {
         /* "/files/" + "a.txt"; an exact path serves its folder's index */
         const size_t skip = route->is_subtree ? route->path.size : r->path_size;

@@ -58,6 +58,7 @@ struct ln_request {
     bool is_dispatched; /* complete, and handed to whom it is for */
     bool is_upgrade;
     bool is_deferred;
+    bool is_at_handler; /* whose return is waited for */
     bool is_answered;
     bool is_refused; /* an upgrade, and never accepted: also if there was no memory to say so */
     bool is_head;    /* HEAD: the answer has no body */

@@ -207,6 +207,13 @@ int ln_request_add_header(ln_request *r, const char *name, ln_span value)
     return ln_head_write_field(&r->extra, ln_text(name), value, ANSWER_HEAD_MAX_BYTES / 2);
 }
 
+/* A connection that was given up keeps its request until it is freed, which is a turn later or
+ * more. */
+static bool is_answerable(const ln_request *r)
+{
+    return r->exchange->conn->phase == LN_CONN_HTTP;
+}
+
 int ln_request_reply(ln_request *r, unsigned status, const char *type, ln_span body)
 {
     ln_exchange *const x = r->exchange;
@@ -215,6 +222,8 @@ int ln_request_reply(ln_request *r, unsigned status, const char *type, ln_span b
         return LN_ERR_STATE;
     if (status < 200 || status > 599)
         return LN_ERR_INVALID;
+    if (!is_answerable(r))
+        return LN_ERR_CLOSED;
     if (r->is_upgrade) {
         r->is_refused = true;
         x->ends = true; /* never read as HTTP what may be WebSocket already: request smuggling */
@@ -224,6 +233,8 @@ int ln_request_reply(ln_request *r, unsigned status, const char *type, ln_span b
     if (rc < 0)
         return rc;
     r->is_answered = true;
+    if (r->is_at_handler)
+        r->is_deferred = false;
     if (r->is_deferred)
         ln_exchange_next(x); /* otherwise dispatch goes on when the handler returns */
     return 0;
@@ -243,6 +254,12 @@ int ln_request_accept(ln_request *r)
 {
     if (!r->is_upgrade || !r->is_deferred || r->is_answered || r->is_refused)
         return LN_ERR_STATE;
+    if (!is_answerable(r))
+        return LN_ERR_CLOSED;
+    if (r->is_at_handler) { /* as if it had not been deferred: its return accepts it */
+        r->is_deferred = false;
+        return 0;
+    }
     ln_exchange_complete_upgrade(r->exchange);
     return 0;
 }

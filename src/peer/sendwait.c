@@ -86,10 +86,11 @@ static void on_order(ln_letter *letter, ln_loop *loop)
     ln_sendwait *const w = LN_CONTAINER_OF(letter, ln_sendwait, order);
     ln_conn *const c =
         loop == NULL ? NULL : ln_slots_find(&w->worker->slots, w->id & LN_CONN_NAME_MASK);
+    const bool is_open = c != NULL && c->phase == LN_CONN_OPEN; /* not still speaking HTTP */
 
-    if (c == NULL || ln_conn_need_more(c) == NULL) {
+    if (!is_open || ln_conn_need_more(c) == NULL) {
         if (take(w))
-            tell(w, c == NULL ? LN_ERR_CLOSED : LN_ERR_NOMEM);
+            tell(w, is_open ? LN_ERR_NOMEM : LN_ERR_CLOSED);
         return;
     }
     park(c, w); /* behind those that came before */

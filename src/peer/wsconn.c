@@ -488,7 +488,10 @@ static void on_timer(ln_timer *timer)
 
 static void on_stream_open(ln_stream *s)
 {
-    ln_conn_arm(ln_conn_of_stream(s));
+    ln_conn *const c = ln_conn_of_stream(s);
+
+    if (c->phase == LN_CONN_HTTP) /* it may have been given up while TLS shook hands */
+        ln_conn_arm(c);
 }
 
 static LN_HOT void on_stream_recv(ln_stream *s, uint8_t *bytes, size_t n)

@@ -531,5 +531,31 @@ def draining_ends_after_its_time_or_a_second_signal():
             stubborn.close()
 
 
+@test
+def a_tls_handshake_may_end_while_it_drains():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(heard, said)
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = make_certificate(folder, "late")
+        with Server("--workers", "1", "--listen-tls", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key,
+                    "--tls-passphrase-file", os.path.join(folder, "passphrase")) as s:
+            late = socket.create_connection(("127.0.0.1", s.port), PATIENCE)
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    late.sendall(said.read())
+                    heard.write(late.recv(65536))
+            s.signal(signal.SIGTERM)
+            same("what comes", late.recv(65536), b"")
+            late.sendall(said.read())  # our last word of the handshake
+            late.close()
+            same("exit code", s.wait(), 0)
+
+
 if __name__ == "__main__":
     sys.exit(main(title=str))

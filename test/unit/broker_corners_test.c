@@ -367,6 +367,28 @@ static void an_answer_that_does_not_get_to_who_asked_is_an_error(void **state)
     raw_close(b);
 }
 
+/* A thread sanitizer sees it, in whatever order the loops run. */
+static void clients_of_one_session_register_again_on_any_worker(void **state)
+{
+    static const char as_s[] = "{\"type\":\"request\",\"topic\":\"system:register\",\"payload\":{"
+                               "\"clientId\":\"s\"}}";
+    kit_world *const w = *state;
+    ln_conn_id found;
+
+    const int a = enter_on(w, "a", 99, false);
+    const ln_conn_id first = atomic_load(&w->last);
+    const int b = enter_on(w, "b", (unsigned)(first >> LN_CONN_WORKER_SHIFT), false);
+    const int turns[] = {a, b, a};
+    for (int i = 0; i < 3; i++) {
+        raw_send_text(turns[i], as_s);
+        kit_wait_for(&w->registrations, i + 1);
+    }
+    assert_int_equal(ln_broker_find_session(w->broker, LN_SPAN("s"), &found), 0);
+    assert_int_equal(found, first);
+    raw_close(a);
+    raw_close(b);
+}
+
 /* ---- requests of ours ---- */
 
 static ln_rpc_ticket ticket;
@@ -415,6 +437,7 @@ int main(void)
         cmocka_unit_test(only_the_latest_of_a_topic_waits_where_that_is_the_policy),
         KIT_ONE(a_request_may_be_taken_back_before_it_has_come_to_its_loop),
         KIT_THREE(an_answer_that_does_not_get_to_who_asked_is_an_error),
+        KIT_THREE(clients_of_one_session_register_again_on_any_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

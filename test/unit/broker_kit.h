@@ -218,6 +218,7 @@ static inline void kit_on_registered(ln_conn *c, const ln_broker_info *client, v
 {
     kit_world *const w = user;
     assert_true(client->is_registered && client->conn == ln_conn_get_id(c));
+    (void)atomic_load(&w->registrations); /* behind what another worker has written below */
     snprintf(w->registered, sizeof w->registered, "%.*s|%.*s|%.*s|%.*s",
              (int)client->session_id.size, (const char *)client->session_id.data,
              (int)client->name.size, (const char *)client->name.data, (int)client->type.size,

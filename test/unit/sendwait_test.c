@@ -225,6 +225,23 @@ static void already_closed_is_closed(void **state)
     assert_int_equal(ln_send_wait(p->server, 0, LN_TEXT, LN_SPAN("x"), LONG_MS), LN_ERR_CLOSED);
 }
 
+/* An id that nobody was told of, and that somebody may get. */
+static void who_is_still_shaking_hands_is_closed(void **state)
+{
+    queue_place *const p = *state;
+    queue_peer *const peer = queue_enter(p);
+
+    const uint64_t before = queue_stats(p).accepted_total;
+    const int fd = raw_connect(p->port);
+    while (queue_stats(p).accepted_total == before)
+        kit_rest_ms(1);
+    for (ln_conn_id id = peer->id + 1; id < peer->id + 8; id++)
+        assert_int_equal(ln_send_wait(p->server, id, LN_TEXT, LN_SPAN("x"), LONG_MS),
+                         LN_ERR_CLOSED);
+    raw_close(fd);
+    queue_leave(peer);
+}
+
 static void wait_on_a_loop(ln_conn *c, void *arg)
 {
     int *const rc = arg;
@@ -311,6 +328,7 @@ int main(void)
         CASE(block_closed_meanwhile_by_the_peer_ends_at_once),
         CASE(block_ends_with_the_server),
         CASE(already_closed_is_closed),
+        CASE(who_is_still_shaking_hands_is_closed),
         CASE(wrong_kinds_times_and_threads_are_errors),
         CASE(what_is_told_is_what_happened),
         cmocka_unit_test(without_memory_it_is_an_error),

@@ -120,6 +120,44 @@ static void accept_deferred(void *arg)
     assert_int_equal(ln_request_accept(atomic_load(&s->deferred)), 0);
 }
 
+/* Deferred for somebody who knows the answer already. */
+static void on_at_once(ln_request *r, void *user)
+{
+    assert_int_equal(ln_request_defer(r, on_gone, user), 0);
+    if (ln_request_header(r, "X-Refuse").data != NULL)
+        assert_int_equal(ln_request_reply(r, 401, "text/plain", LN_SPAN("no token")), 0);
+    else
+        assert_int_equal(ln_request_accept(r), 0);
+}
+
+static void on_page_at_once(ln_request *r, void *user)
+{
+    assert_int_equal(ln_request_defer(r, on_gone, user), 0);
+    assert_int_equal(ln_request_reply(r, 200, "text/plain", LN_SPAN("page")), 0);
+}
+
+/* In the turn in which its connection was given up, and before that is freed. */
+static void answer_too_late(void *arg)
+{
+    seen *const s = arg;
+    ln_request *const r = atomic_load(&s->deferred);
+
+    assert_int_equal(atomic_load(&s->gone), 0);
+    assert_int_equal(ln_request_accept(r), LN_ERR_CLOSED);
+    assert_int_equal(ln_request_reply(r, 403, NULL, LN_SPAN("no")), LN_ERR_CLOSED);
+    atomic_fetch_add(&s->closed, 1);
+}
+
+/* Letters are read in the order in which they were written, all of them in one turn. */
+static void stop_and_answer(void *arg)
+{
+    world *const w = arg;
+
+    ln_server_stop(w->server);
+    ln_server_stop(w->server);
+    assert_int_equal(ln_server_post(w->server, 0, answer_too_late, &w->seen), 0);
+}
+
 static void on_hello(ln_request *r, void *user)
 {
     char name[32];
@@ -185,6 +223,7 @@ static int set_up(void **state)
     const ln_ws_handlers pieces = {.on_chunk = on_piece, .on_close = on_close, .user = s};
     const ln_ws_handlers later = {
         .on_request = on_later, .on_open = on_open, .on_message = echo, .user = s};
+    const ln_ws_handlers at_once = {.on_request = on_at_once, .on_open = on_open, .user = s};
     const ln_ws_options small = {
         .message_max_bytes = 1000, .subprotocols = "v2, v1", .close_wait_ms = 300};
     const ln_ws_options quick = {.ping_interval_ms = 60, .pong_wait_ms = 60, .close_wait_ms = 300};
@@ -196,6 +235,8 @@ static int set_up(void **state)
     assert_int_equal(ln_server_ws(w->server, "/burst", &bursts, NULL), 0);
     assert_int_equal(ln_server_ws(w->server, "/pieces", &pieces, NULL), 0);
     assert_int_equal(ln_server_ws(w->server, "/later", &later, NULL), 0);
+    assert_int_equal(ln_server_ws(w->server, "/at-once", &at_once, NULL), 0);
+    assert_int_equal(ln_server_http(w->server, "/page-at-once", on_page_at_once, s), 0);
     assert_int_equal(ln_server_ws(w->server, "/echo", &echoes, NULL), LN_ERR_EXISTS);
     assert_int_equal(ln_server_http(w->server, "/hello", on_hello, NULL), 0);
     assert_int_equal(ln_server_http(w->server, "/post", on_post, NULL), 0);
@@ -516,6 +557,41 @@ static void a_deferred_request_whose_peer_leaves_is_gone(void **state)
     raw_close(fd);
 }
 
+static void a_deferred_request_may_be_answered_before_the_handler_returns(void **state)
+{
+    world *const w = *state;
+    int fd = raw_connect(w->port);
+
+    assert_status(raw_upgrade(fd, "/at-once", ""), 101);
+    kit_wait_for(&w->seen.opened, 1);
+    raw_close(fd);
+    fd = raw_connect(w->port);
+    assert_status(raw_upgrade(fd, "/at-once", "X-Refuse: yes\r\n"), 401);
+    raw_close(fd);
+    fd = raw_connect(w->port);
+    for (int i = 0; i < 2; i++) {
+        raw_say(fd, "GET /page-at-once HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_status(raw_read_until(fd, "page"), 200);
+    }
+    raw_close(fd);
+    assert_int_equal(atomic_load(&w->seen.gone), 0);
+}
+
+static void a_deferred_request_whose_connection_has_ended_takes_no_answer(void **state)
+{
+    world *const w = *state;
+    const int fd = raw_connect(w->port);
+
+    raw_say(fd, "GET /later HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+    kit_wait_for(&w->seen.messages, 1);
+    assert_int_equal(ln_server_post(w->server, 0, stop_and_answer, w), 0);
+    kit_wait_for(&w->seen.gone, 1);
+    assert_int_equal(atomic_load(&w->seen.closed), 1);
+    assert_int_equal(atomic_load(&w->seen.opened), 0);
+    raw_close(fd);
+}
+
 /* ---- messages and endings ---- */
 
 static void messages_of_every_length_class_come_back(void **state)
@@ -799,6 +875,8 @@ int main(void)
         CASE(a_deferred_upgrade_waits_and_keeps_what_came_meanwhile),
         CASE(a_deferred_upgrade_that_is_malformed_after_all_is_refused),
         CASE(a_deferred_request_whose_peer_leaves_is_gone),
+        CASE(a_deferred_request_whose_connection_has_ended_takes_no_answer),
+        CASE(a_deferred_request_may_be_answered_before_the_handler_returns),
         CASE(messages_of_every_length_class_come_back),
         CASE(what_was_sent_before_a_close_arrives_then_the_code),
         CASE(a_peers_close_is_answered_and_reported),
