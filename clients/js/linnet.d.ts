@@ -147,6 +147,7 @@ export declare class CommandClient extends Client {
   /** The result alone. */
   call<Result = unknown>(method: string, params?: RpcParams, options?: { timeout?: number }): Promise<Result>;
   notify(method: string, params?: RpcParams): Promise<void>;
+  /** How each ended; all of them rejected with one RpcError if the server refused the batch as a whole. */
   batch(calls: readonly BatchCall[], options?: { timeout?: number }): Promise<PromiseSettledResult<unknown>[]>;
 
   /** Lets the server call a method: its result, or what it throws, is the answer. */

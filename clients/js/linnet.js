@@ -576,6 +576,8 @@ function write(outcome, id) {
 
 class Rpc {
   #calls = new Calls();
+  #batches = new Set(); // {ids of its calls, size, error: null unless it was refused as a whole}
+  #silent = { size: 0, until: 0 }; // the largest one of late in which nothing wants an answer
   #methods = new Map();
   #send;
   #fault;
@@ -611,16 +613,22 @@ class Rpc {
   }
 
   /** @returns a promise of how each ended, as Promise.allSettled() tells it. */
-  batch(calls, timeout) {
+  async batch(calls, timeout) {
     const requests = calls.map(({ method, params, isNotification }) =>
       ({ jsonrpc: '2.0', method, params, id: isNotification ? undefined : this.#calls.nextId() }));
-    if (requests.length > 0)
-      this.#send(JSON.stringify(requests));
-    return Promise.allSettled(requests.map(({ id }) =>
+    if (requests.length === 0)
+      return [];
+    this.#send(JSON.stringify(requests));
+    const batch = { ids: requests.map(({ id }) => id).filter((id) => id !== undefined), size: requests.length, error: null };
+    this.#noteBatch(batch, Date.now() + timeout);
+    const ends = await Promise.allSettled(requests.map(({ id }) =>
       id === undefined ? undefined : this.#calls.add(id, timeout).then(({ result }) => result)));
+    this.#batches.delete(batch);
+    return batch.error === null ? ends : ends.map(() => ({ status: 'rejected', reason: batch.error }));
   }
 
   endAll(error) {
+    this.#silent = { size: 0, until: 0 };
     this.#calls.endAll(error);
   }
 
@@ -652,12 +660,32 @@ class Rpc {
     return write(new RpcError(RpcCode.INVALID_REQUEST, 'Invalid Request'), id);
   }
 
-  // An answer that comes too late finds nobody; an error without an id is nobody's in particular.
+  // An answer that comes too late finds nobody; an error without an id is a whole batch's, or nobody's in particular.
   #end(message) {
     const { id, error } = message;
     const outcome = isObject(error) ? new RpcError(error.code, error.message, error.data) : message;
-    if (!this.#calls.end(id, outcome) && outcome instanceof RpcError && (id ?? null) === null)
+    if (!this.#calls.end(id, outcome) && outcome instanceof RpcError && (id ?? null) === null && !this.#endBatch(outcome))
       this.#fault(outcome);
+  }
+
+  #noteBatch(batch, until) {
+    if (batch.ids.length > 0)
+      this.#batches.add(batch);
+    else
+      this.#silent = { size: Math.max(batch.size, Date.now() < this.#silent.until ? this.#silent.size : 0), until };
+  }
+
+  // Of those without any answer the largest: if a smaller one was too large, so was that, and has an error of its own
+  // on the way. False if there is none, or if it is one that nobody waits for.
+  #endBatch(error) {
+    const waiting = [...this.#batches].filter(({ ids }) => ids.every((id) => this.#calls.has(id)));
+    const refused = waiting.reduce((most, batch) => (batch.size > (most?.size ?? 0) ? batch : most), undefined);
+    if (refused === undefined || (refused.size < this.#silent.size && Date.now() < this.#silent.until))
+      return false;
+    this.#batches.delete(refused);
+    refused.error = error;
+    refused.ids.forEach((id) => this.#calls.end(id, error));
+    return true;
   }
 
   async #serve({ method, params, id }) {
@@ -960,8 +988,8 @@ const legacyWire = Object.freeze({
         return { kind: 'request', id: correlationID || messageID, topic: topic ?? '', payload: body };
       case 'response':
         return { kind: 'answer', id: correlationID, payload: body };
-      case 'error':
-        return { kind: 'answer', id: correlationID, payload: failureOf(body?.error ?? body, { topic, id: correlationID }) };
+      case 'error': // whose topic is that id once more
+        return { kind: 'answer', id: correlationID, payload: failureOf(body?.error ?? body, { id: correlationID }) };
       default:
         return { kind: 'unknown', id: messageID, topic };
     }
@@ -1195,7 +1223,8 @@ export class BrokerClient extends Client {
   #handlers = new Map();   // topic -> function
   #unconfirmed = new Map(); // id of a subscribe_request -> topic
   #properties = new Map(); // event -> what onOpen and its kin are set to
-  #tag = randomHex(TAG_BYTES); // begins the ids of all its messages
+  #tag = randomHex(TAG_BYTES); // begins the ids of its messages
+  #publicationTag = randomHex(TAG_BYTES); // but of these, which nothing is kept of: an error may come to one
   #registration = '';      // the id of the request that is waited for
   #wanted;                 // the client id that is asked for
   #assigned = '';          // the one that the server gave
@@ -1415,8 +1444,8 @@ export class BrokerClient extends Client {
 
   /* sending */
 
-  #nextId() {
-    return `${this.#tag}-${this.#calls.nextId()}`;
+  #nextId(tag = this.#tag) {
+    return `${tag}-${this.#calls.nextId()}`;
   }
 
   #fit(text) {
@@ -1428,7 +1457,7 @@ export class BrokerClient extends Client {
 
   #writePublish(topic, payload) {
     checkTopic(topic);
-    return this.#fit(this.#wire.publish(this.#nextId(), topic, payload));
+    return this.#fit(this.#wire.publish(this.#nextId(this.#publicationTag), topic, payload));
   }
 
   #sendSubscribe(topic) {
@@ -1484,7 +1513,8 @@ export class BrokerClient extends Client {
       this.#ignore('unclaimed', message);
   }
 
-  // An error without an id is nobody's in particular; an answer may come twice, or too late.
+  // An error without an id is nobody's in particular, one to a publication has nobody who waits for it; an answer may come
+  // twice, or too late.
   #end(message) {
     const { id, payload } = message;
     const isFailure = payload instanceof BrokerError;
@@ -1493,7 +1523,7 @@ export class BrokerClient extends Client {
       this.#registered(isFailure ? payload : payload?.serverAssignedId);
     else if (isFailure && this.#unconfirmed.delete(id))
       this.#connection.events.fault(new BrokerError(payload.code, payload.message, { topic, id }));
-    else if (isFailure && !id)
+    else if (isFailure && (!id || id.startsWith(`${this.#publicationTag}-`)))
       this.#connection.events.fault(payload);
     else if (!this.#calls.end(id, payload))
       this.#ignore('late', message);

@@ -97,6 +97,13 @@ typedef struct ln_broker_client_options {
 
     /* For a thread of its own: its loop. Back end, allocator, log. NULL = all defaults. */
     const ln_loop_options *loop;
+
+    /*
+     * Stops when the server answers an attempt with an HTTP status that waiting does not change:
+     * below 500, but for 408, 425 and 429; as long as none has succeeded. Afterwards such a status may
+     * come from a proxy while the server is away, and it goes on.
+     */
+    bool stops_if_refused;
 } ln_broker_client_options;
 
 /*

@@ -45,8 +45,9 @@ typedef struct ln_client_options {
     /*
      * An attempt failed: LN_ERR_RESOLVE, LN_ERR_CONNECT, LN_ERR_ADDRESS (local_address is not ours,
      * of another family, or out of ports), LN_ERR_TLS, LN_ERR_TIMEOUT, LN_ERR_HANDSHAKE,
-     * LN_ERR_REFUSED (`status` is the HTTP status, else 0), a sentence about it, and when the next
-     * will be made (-1 = never).
+     * LN_ERR_REFUSED (`status` is the HTTP status, else 0), a sentence about it (with what the
+     * server says in a body of up to 256 bytes, if that is a line of text), and when the next will
+     * be made (-1 = never).
      */
     void (*on_failure)(ln_client *client, int err, unsigned status, const char *what,
                        int64_t retry_ms, void *user);

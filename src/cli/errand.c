@@ -53,12 +53,23 @@ int ln_errand_check(const ln_verb *verb, int operands, bool reads_lines)
 
 /* ---- what the client tells ---- */
 
+/* Whom it has never reached is named once: it may be the wrong one. What is secret may stand in the
+ * query. */
+static void put_address(const ln_errand *e, FILE *out)
+{
+    if (e->was_open || e->is_away || e->trouble[0] == '\0')
+        return;
+    ln_screen_quote(out, (ln_span){e->offer.url, strcspn(e->offer.url, "?")});
+    fputs(": ", out);
+}
+
 static void tell(ln_errand *e, const char *sentence, int64_t wait_ms)
 {
     FILE *const out = ln_screen_begin(&e->desk.screen, LN_TONE_ERROR);
 
     if (out == NULL)
         return;
+    put_address(e, out);
     ln_screen_quote(out, ln_text(sentence));
     ln_screen_put_wait(out, wait_ms);
     ln_screen_end(&e->desk.screen);
@@ -114,6 +125,7 @@ static void on_state(ln_broker_client *client, enum ln_broker_client_state state
         if (e->is_away)
             tell(e, "connected", -1);
         tell_name(e);
+        e->was_open = true;
         e->is_away = false;
         break;
     case LN_BROKER_CLIENT_WAITING:
@@ -183,6 +195,7 @@ static int connect_client(ln_errand *e)
         .ws = o->ws,
         .token = e->set->token_file != NULL ? token : NULL,
         .is_one_shot = !e->is_patient,
+        .stops_if_refused = !e->set->keeps_trying,
         .on_state = on_state,
         .on_error = on_error,
         .user = e,

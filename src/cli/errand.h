@@ -4,7 +4,8 @@
  * connected, does its work, and says goodbye.
  *
  * States                        left by
- *   coming    not open yet        on_state OPEN -> at work; a failure, if it is impatient -> leaving
+ *   coming    not open yet        on_state OPEN -> at work; a failure, if it is impatient, or a
+ *                                 refusal for good -> leaving
  *   at work   client is open      the connection is lost -> away
  *   away      connecting again    on_state OPEN -> at work
  *   leaving   the goodbye is said on_state STOPPED -> over (desk.h)
@@ -26,7 +27,7 @@ enum {
     LN_ERRAND_MESSAGE_BYTES = 16 << 20, /* by default: more than most servers take */
     LN_ERRAND_MESSAGE_MAX_BYTES = 1 << 30,
     LN_ERRAND_CLOSE_WAIT_MS = 60000, /* a server may first work through what it was sent */
-    LN_ERRAND_TROUBLE_SIZE = 320
+    LN_ERRAND_TROUBLE_SIZE = 384
 };
 
 #define LN_ERRAND_URL "ws://127.0.0.1:8080/wsmq"
@@ -37,6 +38,7 @@ typedef struct ln_errand_settings {
     char *id;
     bool is_json;
     bool is_raw;         /* what comes is written byte for byte */
+    bool keeps_trying;   /* also if the server refuses the first connection for good */
     uint32_t timeout_ms; /* of the whole; or LN_OFF */
 } ln_errand_settings;
 
@@ -55,6 +57,15 @@ typedef struct ln_errand_settings {
     }
 
 #define LN_ERRAND_AT(base, member) ((base) + offsetof(ln_errand_settings, member))
+
+/* A row for those that are patient (ln_errand_init()); its help begins with `begin`. */
+#define LN_ERRAND_PATIENCE_OPTION(base, begin)                                                     \
+    {                                                                                              \
+        .name = "keep-trying", .type = LN_OPTION_SET, .offset = LN_ERRAND_AT(base, keeps_trying),  \
+        .help =                                                                                    \
+            begin "goes on even if the first connection is refused with a status that waiting "    \
+                  "does not change, such as 401 or 404"                                            \
+    }
 
 /* Rows of an option table, for ln_errand_settings at offset `base` of the settings. */
 #define LN_ERRAND_OPTIONS(base)                                                                    \
@@ -84,7 +95,8 @@ typedef struct ln_errand {
     ln_desk desk;
     ln_offer offer;
     ln_broker_client *client;
-    bool is_patient;  /* goes on trying when nobody answers at first */
+    bool is_patient; /* goes on trying when nobody answers at first */
+    bool was_open;
     bool is_away;     /* it has been told that the connection, or an attempt, came to nothing */
     uint64_t unsure;  /* publications on this connection, which may break before they arrive */
     bool is_answered; /* the question behind the last of them */

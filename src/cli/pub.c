@@ -42,6 +42,7 @@ static const ln_option options[] = {
      .help = "it is a failure if it takes longer, or off; without it 10s, and off with --lines",
      .min = 1},
     LN_ERRAND_OPTIONS(offsetof(settings, errand)),
+    LN_ERRAND_PATIENCE_OPTION(offsetof(settings, errand), "with --lines "),
     {0},
 };
 

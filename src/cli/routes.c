@@ -77,8 +77,8 @@ static int mount_echo(ln_server *server, const ln_ws_options *common)
 }
 
 /*
- * A client that does not read is closed; a silent one is given the dialect's time, and messages may
- * be as long as the dialect says, unless the options say otherwise; they never may be longer.
+ * A client that does not read is closed; a silent one is given the dialect's time unless the options
+ * say otherwise. Messages may not be longer than the dialect's, whatever they say.
  */
 static int mount_chat(ln_server *server, const ln_ws_options *common, ln_chat *chat)
 {
@@ -87,9 +87,8 @@ static int mount_chat(ln_server *server, const ln_ws_options *common, ln_chat *c
     if (ws.ping_interval_ms == LN_DEFAULT_PING_INTERVAL_MS &&
         ws.pong_wait_ms == LN_DEFAULT_PONG_WAIT_MS)
         ws.ping_interval_ms = ws.pong_wait_ms = 0; /* the dialect's own */
-    if (ws.message_max_bytes == LN_DEFAULT_MESSAGE_MAX_BYTES ||
-        ws.message_max_bytes > LN_COMMAND_PAYLOAD_MAX_BYTES)
-        ws.message_max_bytes = 0;
+    if (ws.message_max_bytes > LN_COMMAND_PAYLOAD_MAX_BYTES)
+        ws.message_max_bytes = 0; /* the dialect's own */
     return ln_chat_mount(chat, server, "/ws", &ws);
 }
 

@@ -103,7 +103,9 @@ const ln_option ln_serve_options[] = {
      .type = LN_OPTION_SIZE,
      .offset = AT(message_max_bytes),
      .value = "SIZE",
-     .help = "largest message accepted; by /echo 64MiB, and by /ws, unless this is changed, 10MiB",
+     .help =
+         "largest message accepted by /rooms, /ws and /wsmq; without it 1MiB, and 10MiB by /ws, "
+         "which never takes more; /echo always takes 64MiB",
      .min = LN_MIN_FRAME_MAX_BYTES,
      .max = LN_MAX_MESSAGE_MAX_BYTES},
     {.name = "max-queue",
@@ -315,7 +317,6 @@ const ln_serve_settings ln_serve_defaults = {
     .watch_rest_ms = LN_DEFAULT_WATCH_REST_MS,
     .log_level = LN_LOG_INFO - 1,
     .connections_max = LN_DEFAULT_CONNECTIONS_MAX,
-    .message_max_bytes = LN_DEFAULT_MESSAGE_MAX_BYTES,
     .queue_max_bytes = LN_DEFAULT_QUEUE_MAX_BYTES,
     .queue_budget_bytes = LN_DEFAULT_QUEUE_BUDGET_BYTES,
     .ping_interval_ms = LN_DEFAULT_PING_INTERVAL_MS,

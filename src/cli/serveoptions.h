@@ -19,7 +19,7 @@ typedef struct ln_serve_settings {
     uint32_t io;
     uint32_t log_level; /* from 0: ln_log_level - 1 */
     uint32_t connections_max;
-    uint32_t message_max_bytes;
+    uint32_t message_max_bytes; /* 0 = each endpoint's own */
     uint32_t queue_max_bytes;
     uint32_t queue_max_messages; /* 0 = no bound */
     uint32_t queue_budget_bytes;

@@ -47,6 +47,7 @@ static const ln_option options[] = {
      .help = "ends after this; with --count it is a failure",
      .min = 1},
     LN_ERRAND_OPTIONS(offsetof(settings, errand)),
+    LN_ERRAND_PATIENCE_OPTION(offsetof(settings, errand), ""),
     {0},
 };
 
@@ -167,13 +168,14 @@ const ln_verb ln_sub_verb = {
     .about = "Subscribes to topics of a broker (WebSocketMQ), by default that of `linnet serve` on "
              "this machine, " LN_ERRAND_URL ", and writes each payload on a line. In a topic, * "
              "stands for one word between dots, and > at the end for one or more. It connects "
-             "again whenever the connection is lost; what is published meanwhile is missed.",
+             "again whenever the connection is lost; what is published meanwhile is missed. If the "
+             "very first one is refused with a status that waiting does not change, it ends.",
     .notes =
         "A text with a newline in it is written as JSON, so that a line is a publication; a "
         "topic with blanks likewise. Ends when nobody reads its output any more.\n"
         "\n"
         "Exit code: 0 when it was ended, by --count, --timeout, a signal or the reader; 1 when "
-        "the server refuses a topic, or --count was not reached.\n"
+        "the server refuses a topic, or at first the connection, or --count was not reached.\n"
         "\n"
         "  linnet sub 'sensors.>'\n"
         "  linnet sub -t 'sensors.*.temperature' | grep kitchen\n"

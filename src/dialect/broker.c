@@ -34,6 +34,7 @@ static int admit(ln_broker *b, ln_conn *c, const ln_request *request)
         return rc;
     }
     ln_broker_start_pings(p);
+    ln_broker_begin_lists(p);
     return 0;
 }
 

@@ -158,7 +158,7 @@ static uint64_t backoff_ms(ln_broker_client *k)
 
 static bool may_retry(const ln_broker_client *k)
 {
-    return !k->is_leaving && !k->plan.is_one_shot &&
+    return !k->is_leaving && !k->plan.is_one_shot && !k->is_hopeless &&
            (k->plan.attempts_max == 0 || k->failures < k->plan.attempts_max);
 }
 
@@ -194,6 +194,18 @@ void ln_broker_client_down(ln_broker_client *k, int err, const char *what)
         finish(k);
     tell_state(k);
     ln_broker_client_release(k);
+}
+
+/* Will it say the same tomorrow? Not if it is in trouble, or we were too slow, too early or too often. */
+static bool is_final(unsigned status)
+{
+    return status >= 200 && status < 500 && status != 408 && status != 425 && status != 429;
+}
+
+void ln_broker_client_turned_away(ln_broker_client *k, int err, unsigned status, const char *what)
+{
+    k->is_hopeless = k->plan.stops_if_refused && !k->was_up && is_final(status);
+    ln_broker_client_down(k, err, what);
 }
 
 /* ---- connecting ---- */
@@ -239,6 +251,7 @@ void ln_broker_client_up(ln_broker_client *k)
     if (k->is_freed || k->is_leaving)
         return;
     k->is_up = true;
+    k->was_up = true;
     k->is_full = false;
     const int rc = ln_broker_client_send_registration(k);
     if (rc < 0) {

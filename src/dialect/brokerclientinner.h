@@ -69,7 +69,7 @@ typedef struct ln_broker_client_plan {
     const ln_tls_options *tls; /* borrowed, for the first attempt */
     ln_ws_options ws;
     const char *(*token)(ln_broker_client *client, void *user);
-    bool is_one_shot;
+    bool is_one_shot, stops_if_refused;
     uint32_t reconnect_base_ms, reconnect_max_ms, attempts_max;
     uint32_t request_ms, requests_max;
     uint32_t queue_max_messages, queue_max_bytes, queue_ms;
@@ -105,6 +105,8 @@ struct ln_broker_client {
     ln_timer timer;    /* the end of a wait, or of a registration's patience */
     uint32_t failures; /* in a row */
     bool is_up;        /* the line is */
+    bool was_up;       /* ever */
+    bool is_hopeless;  /* another attempt would be refused like this one */
     bool is_leaving;   /* nothing new is accepted or handed out */
     bool is_freed;     /* no handler is called any more */
     bool is_full;      /* the line takes nothing until it is drained */
@@ -165,6 +167,8 @@ bool ln_broker_client_is_here(const ln_broker_client *k);
 /* The line is up; it is down, and why (0 = we closed it); it brought a message; it takes more. */
 void ln_broker_client_up(ln_broker_client *k);
 void ln_broker_client_down(ln_broker_client *k, int err, const char *what);
+/* The same by an HTTP status instead of a line. */
+void ln_broker_client_turned_away(ln_broker_client *k, int err, unsigned status, const char *what);
 void ln_broker_client_take(ln_broker_client *k, ln_span text);
 void ln_broker_client_drained(ln_broker_client *k);
 

@@ -11,7 +11,7 @@
 #include "net/loop.h"
 #include "proto/jsonwrite.h"
 
-enum { REASON_SIZE = 192 };
+enum { REASON_SIZE = 384 }; /* LN_CLIENT_WORDS_MAX_BYTES, and what stands around them */
 
 /* ---- what comes ---- */
 
@@ -62,7 +62,7 @@ static void on_failure(ln_client *client, int err, unsigned status, const char *
         snprintf(sentence, sizeof sentence, "connecting failed: %s", what);
     else
         snprintf(sentence, sizeof sentence, "connecting failed: %s (status %u)", what, status);
-    ln_broker_client_down(user, err, sentence);
+    ln_broker_client_turned_away(user, err, status, sentence);
 }
 
 /* ---- attempts ---- */

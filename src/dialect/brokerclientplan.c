@@ -110,6 +110,7 @@ int ln_broker_client_make_plan(ln_broker_client *k, const char *url,
     p->tls = o->tls;
     p->token = o->token;
     p->is_one_shot = o->is_one_shot;
+    p->stops_if_refused = o->stops_if_refused;
     p->attempts_max = o->reconnect_attempts;
     p->on_state = o->on_state;
     p->on_error = o->on_error;

@@ -335,7 +335,8 @@ static int write_client(ln_buf *out, const ln_broker_entry *e, bool is_first)
     return rc == 0 ? ln_json_write_raw(out, "}") : rc;
 }
 
-/* The lock is held. How many there are in *count, listed or not. */
+/* The lock is held. How many there are in *count, listed or not: whoever asks for all of them has
+ * not the rest looked through for that. */
 static int write_clients(const ln_broker_directory *d, ln_span type, ln_buf *out, size_t *count)
 {
     const ln_broker_entry *e;
@@ -344,6 +345,10 @@ static int write_clients(const ln_broker_directory *d, ln_span type, ln_buf *out
 
     *count = 0;
     while (rc == 0 && (e = ln_map_next(&d->ids, &cursor)) != NULL) {
+        if (type.size == 0 && *count == LN_BROKER_LIST_MAX) {
+            *count = d->ids.count;
+            break;
+        }
         if (type.size > 0 && !ln_text_equal(type, e->type))
             continue;
         if (*count < LN_BROKER_LIST_MAX)
@@ -351,6 +356,18 @@ static int write_clients(const ln_broker_directory *d, ln_span type, ln_buf *out
         ++*count;
     }
     return rc;
+}
+
+uint32_t ln_broker_list_steps(ln_broker *b, ln_span type)
+{
+    ln_broker_directory *const d = &b->directory;
+
+    ln_lock_take(&d->lock);
+    const size_t count = d->ids.count;
+    ln_lock_give(&d->lock);
+    const size_t written = count < LN_BROKER_LIST_MAX ? count : LN_BROKER_LIST_MAX;
+    const size_t steps = (type.size > 0 ? count : written) + 10 * written;
+    return steps < LN_BROKER_LIST_STEPS_BURST ? (uint32_t)steps : LN_BROKER_LIST_STEPS_BURST;
 }
 
 int ln_broker_list(ln_broker *b, ln_span type, ln_buf *out)

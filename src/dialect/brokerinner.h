@@ -28,6 +28,7 @@
 
 #include <linnet/broker.h>
 
+#include "base/bucket.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "envelope.h"
@@ -42,7 +43,10 @@ enum {
     LN_BROKER_NAME_MAX_BYTES = 256,
     LN_BROKER_TYPE_MAX_BYTES = 64,
     LN_BROKER_URL_MAX_BYTES = 2048,
-    LN_BROKER_LIST_MAX = 1000,          /* clients of one answer */
+    LN_BROKER_LIST_MAX = 1000, /* clients of one answer */
+    LN_BROKER_LIST_STEPS_PER_SECOND =
+        200000, /* of one client's lists: see ln_broker_list_steps() */
+    LN_BROKER_LIST_STEPS_BURST = 1000000,
     LN_BROKER_RAW_MAX_BYTES = 256,      /* of a payload that an error repeats */
     LN_BROKER_GUEST_PENDING_MAX = 8192, /* publications that wait for a subscriber here */
     LN_BROKER_MADE_ID_SIZE = 32,        /* hexadecimal digits of an id that we make */
@@ -76,6 +80,7 @@ typedef struct ln_broker_peer {
     size_t queued_bytes;     /* when the last one was */
     ln_envelope_style style; /* 0: not known yet */
     uint32_t drops;          /* since it had caught up */
+    ln_bucket steps;         /* that its lists may still cost */
     bool awaits_pong;
     bool is_asked; /* the last ping could be sent */
     bool is_held;  /* not read until it has taken its answers */
@@ -178,10 +183,17 @@ ln_span ln_broker_cut(ln_span text, size_t max);
  * and then with how many there are. LN_ERR_NOMEM.
  */
 LN_NODISCARD int ln_broker_list(ln_broker *b, ln_span type, ln_buf *out);
+/*
+ * What that costs at most while everybody else waits for the lock, in steps: one for each client that
+ * is looked at, ten for each that is written. Never more than a full bucket.
+ */
+uint32_t ln_broker_list_steps(ln_broker *b, ln_span type);
 
 /* brokersystem.c: serves the broker's own topics. */
 LN_NODISCARD int ln_broker_serve_system(ln_broker *b);
 bool ln_broker_is_system(ln_span topic);
+/* The client may have lists from now on. */
+void ln_broker_begin_lists(ln_broker_peer *p);
 /* Says who it is, in either generation. LN_ERR_NOMEM. */
 LN_NODISCARD int ln_broker_introduce(ln_broker_peer *p, const ln_broker_card *card);
 /* The older generation's way: _client.register. */

@@ -213,6 +213,24 @@ void ln_broker_take_introduction(ln_broker_peer *p, const ln_envelope *e)
 
 /* ---- who else is there ---- */
 
+static const ln_bucket_rate list_rate = {.per_second = LN_BROKER_LIST_STEPS_PER_SECOND,
+                                         .burst = LN_BROKER_LIST_STEPS_BURST};
+
+void ln_broker_begin_lists(ln_broker_peer *p)
+{
+    ln_bucket_init(&p->steps, &list_rate, ln_conn_home(p->rpc.conn)->loop->now_ms);
+}
+
+/* LN_ERR_WOULD_EXCEED: the client has had more of them than others should have to wait for. */
+static int list(ln_broker_peer *p, ln_span type, ln_buf *out)
+{
+    const uint32_t steps = ln_broker_list_steps(p->broker, type);
+
+    if (!ln_bucket_take(&p->steps, &list_rate, steps, ln_conn_home(p->rpc.conn)->loop->now_ms))
+        return LN_ERR_WOULD_EXCEED;
+    return ln_broker_list(p->broker, type, out);
+}
+
 static int on_list(const ln_rpc_call *call, void *user)
 {
     ln_broker *const b = user;
@@ -226,8 +244,11 @@ static int on_list(const ln_rpc_call *call, void *user)
     ln_buf_init(&out, b->alloc);
     int rc = read_strings(call->params, b->alloc, &s);
     if (rc == 0)
-        rc = ln_broker_list(b, type.value.text, &out);
-    if (rc == 0)
+        rc = list(peer_of_call(call), type.value.text, &out);
+    if (rc == LN_ERR_WOULD_EXCEED)
+        rc = ln_rpc_error(&call->ticket, LN_BROKER_BUSY, LN_SPAN("Too many requests"),
+                          (ln_span){"", 0});
+    else if (rc == 0)
         rc = ln_rpc_result(&call->ticket, (ln_span){out.data, out.size});
     ln_buf_fini(&out);
     ln_free(b->alloc, s.room);

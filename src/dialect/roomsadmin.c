@@ -65,6 +65,17 @@ static bool is_admitted(const ln_rooms *rm, ln_request *r, const char *method)
     return false;
 }
 
+/* Before their bodies are read, which strangers could make large, slow, and many. */
+static bool may_broadcast(ln_request *r, void *user)
+{
+    return is_admitted(user, r, "POST");
+}
+
+static bool may_have_metrics(ln_request *r, void *user)
+{
+    return is_admitted(user, r, "GET");
+}
+
 /* ---- broadcast ---- */
 
 /* A request that waits for its result. */
@@ -297,9 +308,9 @@ int ln_rooms_admin_mount(ln_rooms *rm)
     char path[LN_ROUTE_PATH_MAX_BYTES + 2];
 
     snprintf(path, sizeof path, "%s/broadcast", base); /* a longer one is cut, and refused */
-    int rc = ln_server_http(rm->server, path, on_broadcast, rm);
+    int rc = ln_server_http_guarded(rm->server, path, on_broadcast, may_broadcast, rm);
     if (rc < 0)
         return rc;
     snprintf(path, sizeof path, "%s/metrics", base);
-    return ln_server_http(rm->server, path, on_metrics, rm);
+    return ln_server_http_guarded(rm->server, path, on_metrics, may_have_metrics, rm);
 }

@@ -117,17 +117,21 @@ static void read_error(const ln_json_value *error, ln_rpc_reply *reply)
     reply->error = LN_ERR_REFUSED;
 }
 
-/* An answer to a call of ours. */
+/*
+ * An answer to a call of ours. A member that is null beside the other one is as good as left out, as
+ * in JSON-RPC 1.0; without any other, it is a result that is nothing.
+ */
 static void take_reply(const element *e)
 {
     const ln_json_value *const id = value_of(e, ID), *const result = value_of(e, RESULT),
                                *const error = value_of(e, ERROR);
-    ln_rpc_reply reply = {.result = result->text};
+    const bool has_result = result->type != LN_JSON_NONE && result->type != LN_JSON_NULL;
+    ln_rpc_reply reply = {.result = has_result ? result->text : LN_SPAN("null")};
     int64_t serial;
 
-    if (error->type != LN_JSON_NONE) {
+    if (error->type != LN_JSON_NONE && error->type != LN_JSON_NULL) {
         reply.result = (ln_span){NULL, 0};
-        if (result->type != LN_JSON_NONE)
+        if (has_result)
             reply.error = LN_ERR_PROTOCOL;
         else
             read_error(error, &reply);

@@ -7,7 +7,7 @@
  *   WAITING  (timer)         the back-off is over -> RESOLVING
  *   RESOLVING                addresses -> CONNECTING; none -> failed
  *   CONNECTING (one of them) connected -> SHAKING; the next address, or failed
- *   SHAKING  (a conn, HTTP)  101 -> OPEN; anything else -> failed
+ *   SHAKING  (a conn, HTTP)  101 -> OPEN; anything else -> failed, once a short body has been read
  *   OPEN     (a conn)        on_close -> WAITING or IDLE
  *
  * "failed" tells on_failure and goes to WAITING or IDLE. One deadline covers RESOLVING to SHAKING.
@@ -47,6 +47,8 @@ static void let_go(ln_client *k)
         ln_connect_cancel(k->connect);
     k->resolve = NULL;
     k->connect = NULL;
+    ln_free(k->home.alloc, k->refusal);
+    k->refusal = NULL;
 }
 
 static bool may_retry(const ln_client *k)
@@ -89,6 +91,8 @@ static void on_timer(ln_timer *timer)
 
     if (k->state == LN_CLIENT_WAITING)
         begin(k);
+    else if (k->refusal != NULL)
+        ln_client_refuse(k);
     else
         ln_client_fail(k, LN_ERR_TIMEOUT, 0, "the handshake took too long");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* clientinner - a client as its two files see it: client.c (attempts) and clientshake.c (the
- * opening handshake). */
+ * opening handshake, and what a server says that refuses it). */
 #ifndef LN_CLIENTINNER_H
 #define LN_CLIENTINNER_H
 
@@ -8,6 +8,7 @@
 
 #include "net/resolve.h"
 #include "opening.h"
+#include "proto/body.h"
 #include "wsconn.h"
 
 enum {
@@ -18,6 +19,17 @@ enum {
     LN_CLIENT_SHAKING,
     LN_CLIENT_OPEN
 };
+
+enum { LN_CLIENT_WORDS_MAX_BYTES = 256 };
+
+/* A response that is none of a WebSocket, until its body has been heard. */
+typedef struct ln_client_refusal {
+    unsigned status;
+    const char *reason; /* static */
+    ln_body body;
+    size_t size; /* of words */
+    char words[LN_CLIENT_WORDS_MAX_BYTES];
+} ln_client_refusal;
 
 struct ln_client {
     ln_home home;
@@ -49,10 +61,14 @@ struct ln_client {
     ln_conn *conn;   /* SHAKING, OPEN */
     ln_conn *ending; /* the one before it, if it still waits for the peer's FIN */
     ln_head_parser parser;
+    ln_client_refusal *refusal; /* SHAKING; NULL = none, or none with words */
 };
 
 /* The attempt failed: tells the application and plans the next. */
 void ln_client_fail(ln_client *k, int err, unsigned status, const char *what);
+
+/* The attempt failed by k->refusal: as ln_client_fail(), with what the server has said. */
+void ln_client_refuse(ln_client *k);
 
 /* The handshake succeeded; the connection's on_open is next. */
 void ln_client_opened(ln_client *k);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * clientshake.c - the client's side of the opening handshake: the request out, the response judged,
- * over to wsconn.
+ * over to wsconn. Of a response that refuses, a short body is read, since it may say why.
  */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/name.h"
 #include "clientinner.h"
 #include "net/fd.h"
 
@@ -56,7 +60,85 @@ static void on_stream_open(ln_stream *s)
         ln_conn_touch(c);
 }
 
-/* The response's head is complete: a WebSocket, or a failure. */
+/* ---- refusals ---- */
+
+/* What the server has said, if it is all of it and fit to be shown on a line; else empty. */
+static ln_span words_of(const ln_client_refusal *r)
+{
+    static const char blanks[] = " \t\r\n";
+    size_t from = 0, to = r->size;
+
+    if (!ln_body_is_done(&r->body))
+        return (ln_span){"", 0};
+    while (from < to && memchr(blanks, r->words[from], sizeof blanks - 1) != NULL)
+        from++;
+    while (to > from && memchr(blanks, r->words[to - 1], sizeof blanks - 1) != NULL)
+        to--;
+    const ln_span words = {r->words + from, to - from};
+    return ln_name_is_valid(words, LN_CLIENT_WORDS_MAX_BYTES) ? words : (ln_span){"", 0};
+}
+
+void ln_client_refuse(ln_client *k)
+{
+    static const char opening[] = "the server answered: ";
+    const ln_client_refusal *const r = k->refusal;
+    char what[sizeof opening + LN_CLIENT_WORDS_MAX_BYTES];
+
+    const ln_span words = words_of(r);
+    if (words.size > 0)
+        snprintf(what, sizeof what, "%s%.*s", opening, (int)words.size, (const char *)words.data);
+    else
+        snprintf(what, sizeof what, "%s", r->reason);
+    ln_client_fail(k, LN_ERR_REFUSED, r->status, what);
+}
+
+static void hear(ln_client *k, const uint8_t *bytes, size_t n)
+{
+    ln_client_refusal *const r = k->refusal;
+    ln_span piece;
+
+    while (n > 0 && !ln_body_is_done(&r->body) && ln_body_fault(&r->body, NULL) == 0) {
+        const size_t used = ln_body_feed(&r->body, bytes, n);
+        bytes += used;
+        n -= used;
+        while (ln_body_next(&r->body, &piece)) {
+            LN_ASSERT(piece.size <= sizeof r->words - r->size);
+            memcpy(r->words + r->size, piece.data, piece.size);
+            r->size += piece.size;
+        }
+    }
+    if (ln_body_is_done(&r->body) || ln_body_fault(&r->body, NULL) != 0)
+        ln_client_refuse(k);
+}
+
+/* A body that ends with the connection is not waited for. */
+static bool may_have_words(const ln_head *head)
+{
+    return ln_head_find(head, "Content-Length", NULL).data != NULL ||
+           ln_head_find(head, "Transfer-Encoding", NULL).data != NULL;
+}
+
+static void take_refusal(ln_client *k, const ln_head *head, const ln_upgrade_result *result,
+                         const uint8_t *rest, size_t rest_size)
+{
+    const unsigned status = result->status;
+
+    if (may_have_words(head))
+        k->refusal = ln_alloc_zero(k->home.alloc, sizeof *k->refusal);
+    if (k->refusal == NULL) {
+        ln_client_fail(k, LN_ERR_REFUSED, status, result->reason);
+        return;
+    }
+    k->refusal->status = status;
+    k->refusal->reason = result->reason;
+    ln_body_init(&k->refusal->body, LN_HEAD_RESPONSE, head,
+                 status < 200 || status == 204 || status == 304, LN_CLIENT_WORDS_MAX_BYTES);
+    hear(k, rest, rest_size);
+}
+
+/* ---- the response ---- */
+
+/* Its head is complete: a WebSocket, or a failure. */
 static void judge(ln_client *k, const ln_head *head, uint8_t *rest, size_t rest_size)
 {
     ln_conn *const c = k->conn;
@@ -64,6 +146,10 @@ static void judge(ln_client *k, const ln_head *head, uint8_t *rest, size_t rest_
     ln_deflate *deflate;
 
     const int rc = ln_opening_judge(&k->opening, &k->site, head, &result, &deflate);
+    if (rc == LN_ERR_REFUSED) {
+        take_refusal(k, head, &result, rest, rest_size);
+        return;
+    }
     if (rc < 0) {
         ln_client_fail(k, rc, result.status, result.reason);
         return;
@@ -85,6 +171,10 @@ static void on_stream_recv(ln_stream *s, uint8_t *bytes, size_t n)
 
     if (!is_current(c))
         return;
+    if (k->refusal != NULL) {
+        hear(k, bytes, n);
+        return;
+    }
     const size_t used = ln_head_feed(&k->parser, bytes, n);
     if (ln_head_next(&k->parser, &head))
         judge(k, &head, bytes + used, n - used);
@@ -108,6 +198,10 @@ static void on_stream_end(ln_stream *s, int err)
     c->flags |= LN_CONN_PEER_ENDED;
     if (!is_current(c))
         return;
+    if (client_of(c)->refusal != NULL) {
+        ln_client_refuse(client_of(c));
+        return;
+    }
     const char *const what =
         err == LN_ERR_TLS ? ln_stream_tls_error(s) : "the peer ended the connection";
     ln_client_fail(client_of(c), err == 0 ? LN_ERR_HANDSHAKE : err, 0, what);

@@ -175,6 +175,24 @@ static void refuse_plain(ln_exchange *x)
     }
 }
 
+void ln_exchange_screen(ln_exchange *x)
+{
+    ln_request *const r = x->request;
+    const ln_route *const route =
+        ln_routes_find(ln_conn_home(x->conn)->routes, ln_request_path(r), false);
+    const bool ends = x->ends;
+
+    if (route == NULL || route->admit == NULL)
+        return;
+    x->ends = true; /* if it is answered now: what follows is its body, and no request */
+    if (route->admit(r, route->user))
+        x->ends = ends;
+    else if (r->is_answered)
+        ln_exchange_next(x);
+    else
+        ln_conn_drop(x->conn, LN_ERR_NOMEM);
+}
+
 static void dispatch_plain(ln_exchange *x)
 {
     ln_request *const r = x->request;

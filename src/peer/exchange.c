@@ -111,9 +111,10 @@ static void begin_request(ln_exchange *x)
     ln_count(&home->counters.requests, 1);
     ln_body_init(&x->request->body, LN_HEAD_REQUEST, &x->request->head, false,
                  home->body_max_bytes);
-    if (!ln_body_is_done(&x->request->body))
-        /* a body may take longer than a handshake */
-        x->due_ms = home->loop->now_ms + home->http_idle_ms;
+    if (ln_body_is_done(&x->request->body))
+        return;
+    x->due_ms = home->loop->now_ms + home->http_idle_ms; /* it may take longer than a handshake */
+    ln_exchange_screen(x);
 }
 
 /* Bytes of the body; the request is dispatched with the last of them. */

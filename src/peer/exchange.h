@@ -92,6 +92,10 @@ LN_NODISCARD int ln_exchange_begin_answer(ln_exchange *x, unsigned status, const
 /* The answer is complete: the next request, or the end. */
 void ln_exchange_next(ln_exchange *x);
 
+/* The head of a request that has a body: where it goes may refuse it already, which ends the
+ * connection (dispatch.c). */
+void ln_exchange_screen(ln_exchange *x);
+
 /* A complete request: found its route and handed over (dispatch.c). */
 void ln_exchange_dispatch(ln_exchange *x);
 

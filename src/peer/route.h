@@ -27,6 +27,11 @@ typedef struct ln_route {
     ln_plan plan;             /* WS */
     unsigned site;            /* WS: index in ln_home.sites */
     ln_http_handler *handler; /* HTTP */
+    /*
+     * HTTP: asked, before a body is read, whether its request may come in. False: it has answered,
+     * and the connection ends; or could not, for want of memory. NULL = any may.
+     */
+    bool (*admit)(ln_request *request, void *user);
     void *user;
     ln_files *files; /* FILES */
 } ln_route;

@@ -170,7 +170,8 @@ int ln_server_ws_own(ln_server *s, const char *path, const ln_ws_handlers *handl
     return rc;
 }
 
-int ln_server_http(ln_server *s, const char *path, ln_http_handler *handler, void *user)
+int ln_server_http_guarded(ln_server *s, const char *path, ln_http_handler *handler,
+                           bool (*admit)(ln_request *request, void *user), void *user)
 {
     ln_route *route;
 
@@ -180,8 +181,14 @@ int ln_server_http(ln_server *s, const char *path, ln_http_handler *handler, voi
     if (rc < 0)
         return rc;
     route->handler = handler;
+    route->admit = admit;
     route->user = user;
     return 0;
+}
+
+int ln_server_http(ln_server *s, const char *path, ln_http_handler *handler, void *user)
+{
+    return ln_server_http_guarded(s, path, handler, NULL, user);
 }
 
 int ln_server_files(ln_server *s, const char *path, const char *directory)

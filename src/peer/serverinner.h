@@ -112,6 +112,12 @@ LN_NODISCARD int ln_server_ws_own(ln_server *server, const char *path,
                                   const ln_ws_handlers *handlers, const ln_ws_options *options,
                                   void *what, void (*free)(void *what));
 
+/* ln_server_http() with an answer to whom it does not want before it has read what he sends: see
+ * ln_route.admit. Who brings no body is not asked about. */
+LN_NODISCARD int ln_server_http_guarded(ln_server *server, const char *path,
+                                        ln_http_handler *handler,
+                                        bool (*admit)(ln_request *request, void *user), void *user);
+
 /*
  * The threads for what blocks, made on first need; NULL when out of memory. What runs there has ended,
  * and everything has been sent to its loop, before the loops are freed. Any thread.

@@ -297,6 +297,26 @@ for (const generation of ['current', 'legacy']) {
     assert.deepEqual(got, [['news', { n: 1 }], ['news', 'ä']]);
   });
 
+  both('a publication that is refused is an error, an answer that comes too late is not', async ({ broker, options }) => {
+    const made = await connected(broker, options);
+    const lines = diary(made);
+    const refusal = Object.assign(new Error('not permitted'), { code: 403 });
+    broker.intercept = (socket, message) => {
+      const { type, id, topic } = message.header === undefined ? message : { id: message.header.messageID, ...message.header };
+      const isPublication = type === 'publish' || type === 'event';
+      broker.reply(socket, { id: isPublication && !socket.isLegacy ? undefined : id, topic }, refusal);
+      return true;
+    };
+    broker.handlers = {};
+    await made.publish('closed', 1);
+    await until('it is told', () => lines.length === 1);
+    assert.deepEqual(lines, [generation === 'legacy' ? 'error 500 handler error: not permitted' : 'error 403 not permitted']);
+    assert.equal((await failure(made.request('closed', null, 0))).code, 'timeout');
+    await until('that is told, too', () => lines.length === 2);
+    assert.match(lines[1], /^ignored late /);
+    assert.equal(made.stats.ignored, 1);
+  });
+
   both('requests: result, error, nobody', async ({ broker, options }) => {
     const made = await connected(broker, options);
     broker.handlers = { add: ([a, b]) => a + b, nothing: () => null, boom: () => { throw new Error('boom'); } };

@@ -13,7 +13,7 @@ import { pathToFileURL } from 'node:url';
 import WebSocket, { WebSocketServer } from 'ws';
 import * as linnet from '../../clients/js/linnet.js';
 import { FakeSocket } from './fake_socket.mjs';
-import { atEnd, example, failure, folder, HERE, main, openPage, pause, run, test, TOP, unhandled, until } from './kit.mjs';
+import { atEnd, example, failure, folder, HERE, main, openPage, PATIENCE_MS, pause, run, test, TOP, unhandled, until } from './kit.mjs';
 
 const { ClientError, CommandClient, ConnectionState, ReservedCommands, RpcError } = linnet;
 const MODULE = join(TOP, 'clients/js/linnet.js');
@@ -829,6 +829,58 @@ test('a batch is one message, and each of its calls ends by itself', async ({ se
   assert.equal(server.heard.length, 1, 'nothing is no message');
 });
 
+test('a batch that is refused as a whole ends at once, notifications included', async ({ server }) => {
+  const made = await connected(server);
+  const errors = [];
+  made.on('error', (error) => errors.push(error));
+  const refuse = (code) => server.rpc({ jsonrpc: '2.0', error: { code, message: 'too many', data: [1] }, id: null });
+  const batch = made.batch([{ method: 'a' }, { method: 'b', isNotification: true }, { method: 'c' }], { timeout: PATIENCE_MS });
+  const alone = made.call('alone');
+  await until('all is asked', () => server.heard.length === 2);
+  refuse(-32600);
+  const ends = await batch;
+  assert.deepEqual(ends.map(({ status }) => status), ['rejected', 'rejected', 'rejected']);
+  assert(ends.every(({ reason }) => reason instanceof RpcError));
+  assert.deepEqual(ends.map(({ reason: { code, message, data } }) => [code, message, data]), Array(3).fill([-32600, 'too many', [1]]));
+  assert.deepEqual(errors, []);
+  refuse(-32000);
+  await until('the next one is nobody\'s', () => errors.length === 1);
+  assert.equal(errors[0].code, -32000);
+  server.rpc({ jsonrpc: '2.0', result: 1, id: server.requests[1].id });
+  assert.equal(await alone, 1);
+});
+
+test('of several batches the largest is the one that was too large', async ({ server }) => {
+  const made = await connected(server);
+  const errors = [];
+  made.on('error', (error) => errors.push(error));
+  const refuse = (code) => server.rpc({ jsonrpc: '2.0', error: { code, message: 'no' }, id: null });
+  const [small, half, large] = [2, 4, 3].map((n) => made.batch(Array(n).fill({ method: 'a' }), { timeout: PATIENCE_MS }));
+  await until('all is asked', () => server.heard.length === 3);
+  server.rpc([{ jsonrpc: '2.0', result: 0, id: server.requests[1][0].id }]); // so it was not refused
+  refuse(-1);
+  assert.deepEqual((await large).map(({ reason }) => reason?.code), [-1, -1, -1]);
+  await made.batch(Array(5).fill({ method: 'a', isNotification: true }), { timeout: PATIENCE_MS });
+  refuse(-2);
+  await until('it came', () => errors.length === 1);
+  assert.equal(errors[0].code, -2, 'that of the notifications, for which nobody waits');
+  for (const { id } of [...server.requests[0], ...server.requests[1].slice(1)])
+    server.rpc({ jsonrpc: '2.0', result: id, id });
+  assert.deepEqual([await small, await half].map((ends) => ends.map(({ status }) => status)), [Array(2).fill('fulfilled'), Array(4).fill('fulfilled')]);
+});
+
+test('null beside a result is no error, and beside an error no result', async ({ server }) => {
+  const made = await connected(server);
+  const calls = [made.call('a'), made.call('b'), failure(made.call('c'))];
+  await until('all is asked', () => server.heard.length === 3);
+  const [a, b, c] = server.requests.map(({ id }) => id);
+  server.rpc({ id: a, result: 1, error: null });
+  server.rpc({ id: b, result: null, error: null });
+  server.rpc({ id: c, result: null, error: { code: 7, message: 'no' } });
+  const [one, none, error] = await Promise.all(calls);
+  assert.deepEqual([one, none, error instanceof RpcError, error.code], [1, null, true, 7]);
+});
+
 /* ---- calls of the server's ---- */
 
 // What the client answers to each text, '' for nothing: told by a last call that is answered surely.
@@ -964,6 +1016,8 @@ async function talkToLinnet(url) {
   const ends = await made.batch([{ method: 'echo', params: [1] }, { method: 'boom' }, { method: 'echo', isNotification: true },
     { method: 'subtract', params: [3, 1] }]);
   assert.deepEqual(ends.map(({ value, reason }) => value ?? reason?.code), [[1], -32603, undefined, 2]);
+  const refused = await made.batch(Array(101).fill({ method: 'echo', params: [] }), { timeout: PATIENCE_MS });
+  assert.deepEqual(new Set(refused.map(({ reason }) => reason?.message)), new Set(['Invalid Request']));
   const closed = new Promise((resolve) => made.on('close', resolve));
   await made.send(2);
   const { code, reason, wasClean } = await closed;

@@ -80,6 +80,14 @@ for (const generation of ['current', 'legacy']) {
     assert.equal(error.code, generation === 'current' ? 404 : 500);
   });
 
+  both('a publication that the server refuses is an error', async (join) => {
+    const made = await join();
+    await made.publish('not.*.a.topic');
+    await until('it is told', () => made.errors.length === 1);
+    assert.match(made.errors[0].message, /Publication topic is not valid$/);
+    assert.deepEqual([made.errors[0] instanceof BrokerError, made.stats.ignored], [true, 0]);
+  });
+
   both('the largest message that may be', async (join) => {
     const made = await join();
     const got = await listen(made, 'big');

@@ -7,6 +7,7 @@ How it is run is said in kit.py.
 """
 import asyncio
 import contextlib
+import http
 import json
 import os
 import queue
@@ -119,14 +120,15 @@ class Broker:
     """Serves one connection after the other, as far as these tools need it, and keeps what it saw."""
 
     def __init__(self):
-        self.seen, self.headers, self.codes, self.paths = [], [], [], []
+        self.seen, self.headers, self.codes, self.paths, self.open = [], [], [], [], []
+        self.refusal = None  # (status, body): who comes is answered this instead
         self.ready = threading.Event()
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_until_complete, args=(self.main(),), daemon=True)
 
     async def main(self):
         self.stop = asyncio.Event()
-        async with websockets.serve(self.talk, "127.0.0.1", 0, max_size=None) as server:
+        async with websockets.serve(self.talk, "127.0.0.1", 0, max_size=None, process_request=self.admit) as server:
             self.url = "ws://127.0.0.1:%d/any" % server.sockets[0].getsockname()[1]
             self.ready.set()
             await self.stop.wait()
@@ -140,12 +142,20 @@ class Broker:
         self.loop.call_soon_threadsafe(self.stop.set)
         self.thread.join(PATIENCE)
 
+    async def admit(self, path, headers):
+        self.paths.append(path)
+        return self.refusal and (http.HTTPStatus(self.refusal[0]), [], self.refusal[1])
+
+    def hang_up(self):
+        for ws in list(self.open):
+            asyncio.run_coroutine_threadsafe(ws.close(1012, "again"), self.loop).result(PATIENCE)
+
     def topics(self, kind):
         return [(m["topic"], m.get("payload")) for m in self.seen if m["type"] == kind]
 
     async def talk(self, ws):
         self.headers.append(ws.request_headers)
-        self.paths.append(ws.path)
+        self.open.append(ws)
         try:
             async for text in ws:
                 message = json.loads(text)
@@ -153,6 +163,7 @@ class Broker:
                 await self.react(ws, message)
         except websockets.ConnectionClosed:
             pass
+        self.open.remove(ws)
         self.codes.append(ws.close_code)
 
     async def react(self, ws, m):
@@ -333,7 +344,7 @@ def nobody_there_is_a_failure_at_once_but_sub_waits():
     for words in (("pub", url, "t", "x"), ("call", url, "t")):
         code, out, err = run(*words)
         same("exit code of %s" % words[0], (code, out), (1, ""))
-        true("why: %r" % err, err.startswith("linnet %s: connecting failed: " % words[0]) and err.count("\n") == 1)
+        true("why: %r" % err, err.startswith("linnet %s: %s: connecting failed: " % (words[0], url)) and err.count("\n") == 1)
     code, _, err = run("sub", url, "t", "--timeout", "1s")
     same("exit code of sub", code, 0)
     true("it tries again: %r" % err, "next try in" in err)
@@ -411,6 +422,51 @@ def what_is_asked_for_is_sent():
         same("and the goodbye", broker.codes, [1000])
         code, _, err = run("pub", broker.url, "--token-file", token + ".none", "t", "x")
         true("a missing token is told: %r" % err, "cannot use the first line of" in err and code in (0, 1))
+
+
+@test
+def a_refusal_that_waiting_does_not_change_ends_it():
+    answers = {200: b"{}", 302: b"", 401: b"a token, please\n", 403: b"", 404: b"<html>\n<b>no</b>\n</html>\n", 410: b"\x1b[2J", 426: "t\u00e4t\u00e4".encode()}
+    with Broker() as broker:
+        for status, body in answers.items():
+            broker.refusal = status, body
+            shown = body.decode().strip() if status in (200, 401, 426) else ""
+            why = "the server answered" + (": " + shown if shown else " with another status")
+            for verb, words, stdin in ("sub", ("t",), b""), ("pub", ("-l", "t"), b"a\n"), ("pub", ("t", "a"), b""), ("call", ("t",), b""):
+                before = len(broker.paths)
+                same("%s at %d" % (verb, status), run(verb, broker.url + "?token=hidden", *words, stdin=stdin),
+                     (1, "", "linnet %s: %s: connecting failed: %s (status %d)\n" % (verb, broker.url, why, status)))
+                same("attempts", len(broker.paths) - before, 1)
+
+
+@test
+def a_refusal_that_may_pass_is_waited_for():
+    with Broker() as broker:
+        for status in (408, 425, 429, 500, 503):
+            broker.refusal = status, b"soon"
+            with running("sub", broker.url, "t", "-c", "1") as sub:
+                sub.until("it waits", lambda: b"soon (status %d) (next try in " % status in sub.err)
+                broker.refusal = None
+                same("%d, then welcome" % status, (sub.end(), sub.lines()), (0, ["welcome"]))
+        broker.refusal = 404, b"not yet"
+        with running("sub", "--keep-trying", broker.url, "t", "-c", "1") as sub:
+            sub.until("it waits", lambda: b"not yet (status 404) (next try in " in sub.err)
+            same("the address is told once", bytes(sub.err).count(broker.url.encode()), 1)
+            broker.refusal = None
+            same("as it was told to", (sub.end(), sub.lines()), (0, ["welcome"]))
+
+
+@test
+def a_refusal_after_a_connection_is_waited_for():
+    with Broker() as broker:
+        with running("sub", broker.url, "t", "-c", "2") as sub:
+            sub.until("it is there", lambda: sub.lines() == ["welcome"])
+            broker.refusal = 404, b"a proxy, alone"
+            broker.hang_up()
+            sub.until("it waits", lambda: b"a proxy, alone (status 404) (next try in " in sub.err)
+            true("the address is known: %r" % bytes(sub.err), broker.url.encode() not in sub.err)
+            broker.refusal = None
+            same("it is back", (sub.end(), sub.lines()), (0, ["welcome", "welcome"]))
 
 
 @test

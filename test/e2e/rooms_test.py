@@ -757,6 +757,35 @@ def broadcasts_are_for_administrators():
 
 
 @test
+def strangers_are_refused_before_their_body_is_read():
+    def said_to(s, method, path, secret, more=b""):
+        """All that is answered to a head that promises a mebibyte, while none of it comes."""
+        head = request(path, {"Authorization": "Bearer " + secret, "Content-Length": str(1 << 20)}, method)
+        with dial(s.port) as c:
+            c.sendall(head + more)
+            answer = b""
+            while piece := c.recv(4096):
+                answer += piece
+        return answer.decode()
+
+    with administered() as s:
+        for method, path, secret, status in (("POST", "broadcast", "x", 401), ("GET", "metrics", "x", 401), ("GET", "broadcast", ADMIN, 405), ("POST", "metrics", ADMIN, 405)):
+            for more in b"", b"x" * 1000:
+                answer = said_to(s, method, "/_admin/" + path, secret, more)
+                true("%s %s: %r" % (method, path, answer), answer.startswith("HTTP/1.1 %d " % status))
+                true("it ends: %r" % answer, "\r\nConnection: close\r\n" in answer)
+                same("answers", answer.count("HTTP/1.1 "), 1)
+        good = request("/_admin/broadcast", {"Authorization": "Bearer " + ADMIN, "Content-Length": "2"}, "POST")
+        with dial(s.port) as c:
+            for _ in range(2):
+                c.sendall(good)
+                time.sleep(0.05)
+                c.sendall(b"ok")
+                answer = c.recv(4096).decode()
+                true("who may, may: %r" % answer, answer.startswith("HTTP/1.1 204 ") and "Connection: close" not in answer)
+
+
+@test
 def a_broadcast_to_a_server_that_ends_is_rejected():
     rejected = error("WEBSOCKET_BROADCAST_REJECTED", "websocket broadcast rejected", "server_error", "service_unavailable")
     head = request("/_admin/broadcast", {"Authorization": "Bearer " + ADMIN, "Content-Length": "1"}, "POST")

@@ -331,6 +331,34 @@ def max_message_limits_rooms():
 
 
 @test
+def max_message_holds_as_it_was_said():
+    mib = 1 << 20
+
+    async def takes(s, path, size):
+        """Is a message of that size let in? Where it means nothing it is answered, or a pong comes."""
+        async with connect(s.url(path), max_size=None) as ws:
+            try:
+                await ws.send(b"\0\0\0\0" + b"x" * (size - 4) if path == "/ws" else '{"x":"' + "x" * (size - 8) + '"}')
+                await soon(await ws.ping())
+                return True
+            except websockets.ConnectionClosed as closed:
+                same("code of %s" % path, closed.code, 1009)
+                return False
+
+    async def limits(s, **wanted):
+        for name, limit in wanted.items():
+            same("/%s takes %d" % (name, limit), await takes(s, "/" + name, limit), True)
+            same("/%s takes one byte more" % name, await takes(s, "/" + name, limit + 1), False)
+
+    with Server() as s:
+        run_async(limits(s, rooms=mib, wsmq=mib, ws=10 * mib + 4))
+    with Server("--max-message", "1MiB") as s:
+        run_async(limits(s, rooms=mib, wsmq=mib, ws=mib))
+    with Server("--max-message", "12MiB") as s:
+        run_async(limits(s, rooms=12 * mib, wsmq=12 * mib, ws=10 * mib + 4))
+
+
+@test
 def max_connections_answers_503():
     async def talk(s):
         async with connect(s.url("/echo")), connect(s.url("/echo")):

@@ -264,6 +264,57 @@ static void a_list_has_a_longest_length(void **state)
     ln_broker_directory_fini(&b.directory);
 }
 
+/* As that of a large server: clients of whom there is nothing but an id. */
+static void fill_directory(ln_broker *b, ln_broker_entry *entries, char (*ids)[8], size_t count)
+{
+    ln_lock_take(&b->directory.lock);
+    for (size_t i = 0; i < count; i++) {
+        entries[i].id = (ln_span){ids[i], (size_t)snprintf(ids[i], sizeof ids[i], "%zu", i)};
+        assert_int_equal(ln_map_add(&b->directory.ids, entries[i].id, &entries[i]), 0);
+    }
+    ln_lock_give(&b->directory.lock);
+}
+
+static void lists_have_a_rate(void **state)
+{
+    enum { CLIENTS = 90000, STEPS = CLIENTS + 1 + 10 * LN_BROKER_LIST_MAX, LISTS = 40 };
+    static ln_broker_entry entries[CLIENTS];
+    static char ids[CLIENTS][8];
+    kit_world *const w = *state;
+    const int fd = kit_enter(w);
+    unsigned good = 0, answers;
+
+    kit_expect_silence(fd);
+    fill_directory(w->broker, entries, ids, CLIENTS);
+    assert_int_equal(ln_broker_list_steps(w->broker, LN_SPAN("x")), STEPS);
+    assert_int_equal(ln_broker_list_steps(w->broker, LN_SPAN("")), 11 * LN_BROKER_LIST_MAX);
+    for (int i = 0; i < LISTS; i++)
+        raw_send_text(fd, "{\"id\":\"l\",\"type\":\"request\",\"topic\":\"system:list_clients\","
+                          "\"payload\":{\"clientType\":\"x\"}}");
+    for (answers = 0; answers < LISTS; answers++) {
+        const char *const heard = kit_hear_any(fd);
+        if (strstr(heard, "{\"clients\":[]}") == NULL)
+            break;
+        good++;
+    }
+    /* eight seconds are needed for all others to be permitted */
+    assert_in_range(good, LN_BROKER_LIST_STEPS_BURST / STEPS, LISTS - 1);
+    while (++answers < LISTS)
+        (void)kit_hear_any(fd);
+    raw_send_text(fd, "{\"id\":\"l\",\"type\":\"request\",\"topic\":\"system:list_clients\","
+                      "\"payload\":{\"clientType\":\"x\"}}");
+    const char *heard = kit_hear_any(fd);
+    while (strstr(heard, "\"code\":503,\"message\":\"Too many requests\"") !=
+           NULL) { /* it passes */
+        kit_rest_ms(50);
+        raw_send_text(fd, "{\"id\":\"l\",\"type\":\"request\",\"topic\":\"system:list_clients\","
+                          "\"payload\":{\"clientType\":\"x\"}}");
+        heard = kit_hear_any(fd);
+    }
+    assert_non_null(strstr(heard, "{\"clients\":[]}"));
+    raw_close(fd);
+}
+
 /* ---- who is too slow ---- */
 
 static void who_does_not_read_is_closed_at_its_third_loss(void **state)
@@ -764,6 +815,7 @@ int main(void)
         KIT_ONE(a_clients_id_has_a_longest_length),
         KIT_ONE(what_a_client_says_of_itself_is_cut),
         cmocka_unit_test(a_list_has_a_longest_length),
+        KIT_ONE(lists_have_a_rate),
         cmocka_unit_test(who_does_not_read_is_closed_at_its_third_loss),
         cmocka_unit_test(losses_are_forgotten_when_a_client_has_caught_up),
         KIT_ONE(an_answer_that_does_not_fit_ends_the_connection),

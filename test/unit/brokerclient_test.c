@@ -134,6 +134,38 @@ static void attempts_have_an_end_if_they_are_to_have_one(void **state)
     kit_free(t);
 }
 
+static void a_status_that_does_not_change_ends_it_if_it_is_to(void **state)
+{
+    static const ln_broker_client_options choosy = {.stops_if_refused = true};
+    static const unsigned passing[] = {0, 101, 408, 425, 429, 500, 503, 599};
+    static const unsigned final[] = {200, 301, 400, 401, 403, 404, 405, 410, 426, 499};
+
+    (void)state;
+    for (size_t i = 0; i < LN_ARRAY_SIZE(final); i++) {
+        kit *const t = kit_new(&choosy);
+        for (size_t k = 0; k < LN_ARRAY_SIZE(passing); k++) {
+            ln_broker_client_turned_away(t->k, LN_ERR_REFUSED, passing[k], "no");
+            kit_wait(t, 100000);
+            kit_saw(t, "!WC");
+        }
+        ln_broker_client_turned_away(t->k, LN_ERR_REFUSED, final[i], "no");
+        kit_saw(t, "!S");
+        kit_free(t);
+    }
+    kit *t = kit_new(&no_options);
+    ln_broker_client_turned_away(t->k, LN_ERR_REFUSED, 404, "no");
+    kit_saw(t, "!W");
+    kit_free(t);
+
+    t = kit_new(&choosy);
+    kit_up(t); /* an address that has worked is not the wrong one */
+    kit_down(t, LN_ERR_RESET);
+    kit_wait(t, 100000);
+    ln_broker_client_turned_away(t->k, LN_ERR_REFUSED, 404, "no");
+    kit_saw(t, "!WC!W");
+    kit_free(t);
+}
+
 static void an_attempt_that_cannot_begin_is_one_that_failed(void **state)
 {
     kit *const t = kit_new(&no_options);
@@ -644,6 +676,7 @@ int main(void)
         cmocka_unit_test(waits_double_until_a_registration_and_not_a_connection_ends_the_row),
         cmocka_unit_test(a_registration_that_fails_is_an_attempt_that_failed),
         cmocka_unit_test(attempts_have_an_end_if_they_are_to_have_one),
+        cmocka_unit_test(a_status_that_does_not_change_ends_it_if_it_is_to),
         cmocka_unit_test(an_attempt_that_cannot_begin_is_one_that_failed),
         cmocka_unit_test(wrong_options_are_errors),
         cmocka_unit_test(a_name_has_a_longest_length),

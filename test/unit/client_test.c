@@ -39,7 +39,7 @@ typedef struct rig {
     char request[TEXT_MAX]; /* as the peer received it */
     /* what the handlers saw */
     char trace[64]; /* o open, m message, c close, f failure */
-    char text[64];  /* the last message, or the sentence about a failure */
+    char text[320]; /* the last message, or the sentence about a failure */
     char subprotocol[16];
     int opened, closed, failed, messages;
     int err, close_code, close_error;
@@ -610,6 +610,99 @@ static void answers_that_are_not_ours_fail(void **state)
     r->client = NULL;
 }
 
+/* Lets one attempt get `text`, in pieces of `size` bytes; the peer hangs up behind it if asked to. */
+static void be_refused(rig *r, const char *text, size_t size, bool hangs_up)
+{
+    const size_t n = strlen(text);
+
+    r->failed = 0;
+    r->trace[0] = '\0';
+    start(r, r->url, (ln_client_options){.reconnect = false});
+    peer_take(r);
+    for (size_t at = 0; at < n; at += size) {
+        peer_say(r, text + at, n - at < size ? n - at : size);
+        turns(r, 2);
+    }
+    if (hangs_up)
+        hang_up(r);
+    turn_until(r, &r->failed, 1);
+    assert_int_equal(r->err, LN_ERR_REFUSED);
+    assert_int_equal(r->status, 404);
+    ln_client_free(r->client);
+    r->client = NULL;
+    if (!hangs_up)
+        hang_up(r);
+    turns(r, 5);
+}
+
+static void a_short_body_of_a_refusal_is_told(void **state)
+{
+#define NOT_FOUND "HTTP/1.1 404 Not Found\r\n"
+    static const char silent[] = "the server answered with another status";
+    static const struct {
+        const char *text;
+        const char *sentence;
+        bool hangs_up;
+    } cases[] = {
+        {NOT_FOUND "Content-Length: 14\r\n\r\n no such room\n", "the server answered: no such room",
+         false},
+        {NOT_FOUND "Transfer-Encoding: chunked\r\n\r\n3\r\nno \r\n5\r\nt\xc3\xa4sk\r\n0\r\n\r\n",
+         "the server answered: no t\xc3\xa4sk", false},
+        {NOT_FOUND "Content-Length: 0\r\n\r\n", silent, false},
+        {NOT_FOUND "Content-Length: 3\r\n\r\n \r\n", silent, false},
+        {NOT_FOUND "Content-Length: 3\r\n\r\na\nb", silent, false},     /* not one line */
+        {NOT_FOUND "Content-Length: 5\r\n\r\n\x1b[31m", silent, false}, /* steers terminals */
+        {NOT_FOUND "Content-Length: 2\r\n\r\n\xc3\x28", silent, false}, /* no UTF-8 */
+        {NOT_FOUND "Content-Length: 5\r\n\r\nhalf", silent, true},
+        {NOT_FOUND "Content-Length: x\r\n\r\nwhat", silent, false},
+        {NOT_FOUND "Transfer-Encoding: chunked\r\n\r\nzz\r\n", silent, false},
+        {NOT_FOUND "\r\nwho knows where it ends", silent, false},
+    };
+    rig *const r = *state;
+    char text[512], sentence[512];
+
+    for (size_t i = 0; i < LN_ARRAY_SIZE(cases); i++) {
+        be_refused(r, cases[i].text, strlen(cases[i].text), cases[i].hangs_up);
+        assert_string_equal(r->text, cases[i].sentence);
+    }
+    be_refused(r, cases[0].text, 1, false);
+    assert_string_equal(r->text, cases[0].sentence);
+    for (int size = 256; size <= 257; size++) {
+        snprintf(text, sizeof text, NOT_FOUND "Content-Length: %d\r\n\r\n%0*d", size, size, 7);
+        snprintf(sentence, sizeof sentence, "the server answered: %0*d", size, 7);
+        be_refused(r, text, strlen(text), false);
+        assert_string_equal(r->text, size == 256 ? sentence : silent);
+    }
+#undef NOT_FOUND
+}
+
+static void the_rest_of_a_refusal_has_the_time_of_the_handshake(void **state)
+{
+    static const char text[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhalf";
+    rig *const r = *state;
+
+    start(r, r->url, (ln_client_options){.ws = {.handshake_ms = 50}});
+    peer_take(r);
+    peer_say(r, text, sizeof text - 1);
+    turn_until(r, &r->failed, 1);
+    assert_int_equal(r->err, LN_ERR_REFUSED);
+    assert_int_equal(r->status, 404);
+}
+
+static void a_client_may_go_while_it_hears_a_refusal(void **state)
+{
+    static const char text[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhalf";
+    rig *const r = *state;
+
+    start(r, r->url, (ln_client_options){.reconnect = false});
+    peer_take(r);
+    peer_say(r, text, sizeof text - 1);
+    turns(r, 5);
+    ln_client_stop(r->client);
+    turns(r, 5);
+    assert_string_equal(r->trace, "");
+}
+
 static void what_was_not_offered_is_not_accepted(void **state)
 {
     rig *const r = *state;
@@ -911,6 +1004,9 @@ int main(void)
         CASE(it_returns_when_the_server_does),
         CASE(wrong_arguments_are_errors),
         CASE(answers_that_are_not_ours_fail),
+        CASE(a_short_body_of_a_refusal_is_told),
+        CASE(the_rest_of_a_refusal_has_the_time_of_the_handshake),
+        CASE(a_client_may_go_while_it_hears_a_refusal),
         CASE(what_was_not_offered_is_not_accepted),
         CASE(a_peer_that_ends_the_handshake_fails_it),
         CASE(a_silent_peer_is_given_up_in_time),

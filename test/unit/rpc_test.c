@@ -853,6 +853,42 @@ static void a_peer_answers_our_calls(void **state)
     raw_close(fd);
 }
 
+static void null_beside_a_result_is_no_error_and_beside_an_error_no_result(void **state)
+{
+    static const struct {
+        const char *members; /* of an answer, as JSON-RPC 1.0 has it, too */
+        int error;
+        const char *reply;
+    } rows[] = {
+        {"\"result\":{\"r\":1},\"error\":null", 0, "{\"r\":1}|0||"},
+        {"\"error\":null,\"result\":null", 0, "null|0||"},
+        {"\"error\":null", 0, "null|0||"},
+        {"\"result\":null,\"error\":{\"code\":-5,\"message\":\"no\"}", LN_ERR_REFUSED,
+         "|-5|\"no\"|"},
+        {"\"result\":null,\"error\":\"no\"", LN_ERR_PROTOCOL, "|0||"},
+        {"\"result\":0,\"error\":{\"code\":-5,\"message\":\"no\"}", LN_ERR_PROTOCOL, "|0||"},
+    };
+    world *const w = *state;
+    const int fd = enter(w);
+
+    expect_silence(fd);
+    for (size_t i = 0; i < LN_ARRAY_SIZE(rows); i++) {
+        char text[200];
+        int id;
+        call(w, LN_SPAN(""), 0);
+        const raw_frame f = raw_read_frame(fd);
+        assert_int_equal(sscanf((const char *)f.payload + 4,
+                                "{\"jsonrpc\":\"2.0\",\"method\":\"ask\",\"id\":%d}", &id),
+                         1);
+        snprintf(text, sizeof text, "{%s,\"id\":%d}", rows[i].members, id);
+        say(fd, text);
+        kit_wait_for(&w->replies, (int)i + 1);
+        assert_int_equal(atomic_load(&w->reply_error), rows[i].error);
+        assert_string_equal(w->reply, rows[i].reply);
+    }
+    raw_close(fd);
+}
+
 static void a_call_of_ours_ends_without_an_answer(void **state)
 {
     world *const w = *state;
@@ -1060,6 +1096,7 @@ int main(void)
         THREE(an_answer_to_who_has_gone_is_an_error),
         ONE(a_peer_answers_our_calls),
         THREE(a_peer_answers_our_calls),
+        ONE(null_beside_a_result_is_no_error_and_beside_an_error_no_result),
         ONE(a_call_of_ours_ends_without_an_answer),
         ONE(calls_of_ours_are_bounded),
         cmocka_unit_test(calls_of_ours_end_with_the_server),
