@@ -565,6 +565,14 @@ function isAnswer(message) {
   return message.method === undefined && (message.id !== undefined || message.error !== undefined);
 }
 
+// What an answer says that is an error, else null; in JSON-RPC 1.0 it may be of any shape.
+function errorOf({ error = null }) {
+  if (error === null)
+    return null;
+  const { code, message, data } = isObject(error) ? error : { code: RpcCode.INTERNAL_ERROR, message: String(error), data: error };
+  return new RpcError(code, message, data);
+}
+
 // An answer: what an RpcError says, of any other error its message, or a result.
 function write(outcome, id) {
   if (!(outcome instanceof Error))
@@ -662,8 +670,8 @@ class Rpc {
 
   // An answer that comes too late finds nobody; an error without an id is a whole batch's, or nobody's in particular.
   #end(message) {
-    const { id, error } = message;
-    const outcome = isObject(error) ? new RpcError(error.code, error.message, error.data) : message;
+    const { id } = message;
+    const outcome = errorOf(message) ?? message;
     if (!this.#calls.end(id, outcome) && outcome instanceof RpcError && (id ?? null) === null && !this.#endBatch(outcome))
       this.#fault(outcome);
   }

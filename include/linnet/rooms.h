@@ -236,7 +236,11 @@ typedef struct ln_rooms_stats {
     uint64_t dropped_total;
     uint64_t closed_total;
     uint64_t abandoned_total; /* messages that waited for a rate when their sender went */
-    /* of queued_total: gave way to newer ones (LN_OVERFLOW_DROP_OLDEST, LN_OVERFLOW_KEEP_LATEST) */
+    /*
+     * Messages that were queued and gave way to newer ones (LN_OVERFLOW_DROP_OLDEST,
+     * LN_OVERFLOW_KEEP_LATEST): publications, and what was sent to one member alone, which is in no
+     * other figure here.
+     */
     uint64_t displaced_total;
 } ln_rooms_stats;
 

@@ -196,7 +196,7 @@ void ln_broker_client_down(ln_broker_client *k, int err, const char *what)
     ln_broker_client_release(k);
 }
 
-/* Will it say the same tomorrow? Not if it is in trouble, or we were too slow, too early or too often. */
+/* Will it say so tomorrow, too? Not if it is in trouble, or we came slowly, early or too often. */
 static bool is_final(unsigned status)
 {
     return status >= 200 && status < 500 && status != 408 && status != 425 && status != 429;

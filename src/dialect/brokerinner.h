@@ -43,9 +43,8 @@ enum {
     LN_BROKER_NAME_MAX_BYTES = 256,
     LN_BROKER_TYPE_MAX_BYTES = 64,
     LN_BROKER_URL_MAX_BYTES = 2048,
-    LN_BROKER_LIST_MAX = 1000, /* clients of one answer */
-    LN_BROKER_LIST_STEPS_PER_SECOND =
-        200000, /* of one client's lists: see ln_broker_list_steps() */
+    LN_BROKER_LIST_MAX = 1000,                /* clients of one answer */
+    LN_BROKER_LIST_STEPS_PER_SECOND = 200000, /* of a client's lists */
     LN_BROKER_LIST_STEPS_BURST = 1000000,
     LN_BROKER_RAW_MAX_BYTES = 256,      /* of a payload that an error repeats */
     LN_BROKER_GUEST_PENDING_MAX = 8192, /* publications that wait for a subscriber here */

@@ -281,6 +281,14 @@ static int check_queues(const ln_rooms *rm, const ln_plan *plan)
     return rc;
 }
 
+/* Whoever sent it, and to whomever else. */
+static void on_displaced(const ln_conn *c, void *user)
+{
+    ln_rooms *const rm = user;
+
+    ln_count(&ln_rooms_side_of(rm, ln_conn_home(c))->counts.displaced, 1);
+}
+
 /* What only a dialect can ask for: the endpoint is the last route. */
 static int complete_plan(ln_rooms *rm)
 {
@@ -288,6 +296,7 @@ static int complete_plan(ln_rooms *rm)
     ln_plan *const plan = &routes->list[routes->count - 1]->plan;
 
     plan->refuse = ln_rooms_on_malformed;
+    plan->on_displaced = on_displaced;
     return check_queues(rm, plan);
 }
 

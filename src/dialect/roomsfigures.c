@@ -50,7 +50,7 @@ static void add_up(ln_rooms_stats *sum, const ln_rooms_counts *n)
         {&sum->queued_total, &n->deliveries[LN_DELIVERY_QUEUED]},
         {&sum->dropped_total, &n->deliveries[LN_DELIVERY_DROPPED]},
         {&sum->closed_total, &n->deliveries[LN_DELIVERY_CLOSED]},
-        {&sum->displaced_total, &n->deliveries[LN_TOPICS_DISPLACED]},
+        {&sum->displaced_total, &n->displaced},
     };
     for (size_t i = 0; i < LN_ARRAY_SIZE(pairs); i++)
         *pairs[i].to += atomic_load_explicit(pairs[i].from, memory_order_relaxed);

@@ -106,7 +106,7 @@ struct ln_rooms_guest {
 typedef struct ln_rooms_counts {
     _Atomic uint64_t joined, refused, security_refused, tokens, password_checks, passwords_wrong;
     _Atomic uint64_t attempts_limited, busy, expired, refreshed, refresh_refused, messages;
-    _Atomic uint64_t rejected_text, forbidden, paused, rate_closed, abandoned;
+    _Atomic uint64_t rejected_text, forbidden, paused, rate_closed, abandoned, displaced;
     _Atomic uint64_t deliveries[LN_TOPICS_COUNTS];
 } ln_rooms_counts;
 

@@ -65,8 +65,8 @@ int ln_topics_deliver(ln_home *home, ln_msg *m, ln_hub_result *result);
 /* Gives one publication to `c`, which subscribes to something, whatever its topic. On its thread. */
 ln_delivery ln_topics_tell(ln_conn *c, ln_msg *m);
 
-/* What is counted of deliveries: each by its ln_delivery, and what waited and gave way to newer. */
-enum { LN_TOPICS_DISPLACED = LN_DELIVERY_CLOSED + 1, LN_TOPICS_COUNTS };
+/* What is counted of deliveries: each by its ln_delivery. */
+enum { LN_TOPICS_COUNTS = LN_DELIVERY_CLOSED + 1 };
 
 /* Has deliveries to `c` counted in `tally`, which its thread alone writes. As ln_conn_subscribe(). */
 int ln_topics_tally(ln_conn *c, _Atomic uint64_t tally[LN_TOPICS_COUNTS]);

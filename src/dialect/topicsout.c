@@ -146,31 +146,10 @@ void ln_topics_free_accounts(ln_topics_side *side)
 
 /* ---- delivery ---- */
 
-static uint64_t displaced_at(const ln_home *home)
-{
-    const ln_counters *const n = &home->counters;
-
-    return atomic_load_explicit(&n->dropped_oldest, memory_order_relaxed) +
-           atomic_load_explicit(&n->replaced, memory_order_relaxed);
-}
-
-/* This thread alone changes its home's counters: what they say more is the message's doing. */
-static int send_counting(const ln_topics_listener *l, ln_msg *m)
-{
-    const ln_home *const home = ln_conn_home(l->conn);
-    const uint64_t before = displaced_at(home);
-    const int rc = l->send(l->conn, m);
-    const uint64_t displaced = displaced_at(home) - before;
-
-    if (LN_UNLIKELY(displaced > 0))
-        ln_count(&l->tally[LN_TOPICS_DISPLACED], displaced);
-    return rc;
-}
-
 static ln_delivery give(ln_topics_listener *l, ln_msg *m)
 {
     ln_conn *const c = l->conn;
-    const int rc = l->tally == NULL ? l->send(c, m) : send_counting(l, m);
+    const int rc = l->send(c, m);
     if (LN_LIKELY(rc == 0))
         return LN_DELIVERED;
     if (rc > 0)

@@ -83,6 +83,16 @@ static LN_COLD int overflow(ln_conn *c)
     return LN_ERR_CLOSED;
 }
 
+/* A message that waited has given way to a newer one. */
+static void note_displaced(const ln_conn *c, _Atomic uint64_t *counter)
+{
+    const ln_plan *const plan = ln_conn_site(c)->plan;
+
+    ln_count(counter, 1);
+    if (plan->on_displaced != NULL)
+        plan->on_displaced(c, plan->handlers.user);
+}
+
 /* Makes room among what has not been begun, unless all of it would not be enough. */
 static void drop_oldest(ln_conn *c, size_t size, uint64_t key)
 {
@@ -96,7 +106,7 @@ static void drop_oldest(ln_conn *c, size_t size, uint64_t key)
         LN_ASSERT(oldest != NULL);
         ln_block_unref(oldest);
         ln_count(&counters->dropped, 1);
-        ln_count(&counters->dropped_oldest, 1);
+        note_displaced(c, &counters->dropped_oldest);
     }
 }
 
@@ -202,7 +212,7 @@ static int put(ln_conn *c, ln_block *block, int kind, uint64_t key)
     if (q == NULL)
         return LN_ERR_NOMEM;
     if (ln_sendq_remove(q, key))
-        ln_count(&ln_conn_home(c)->counters.replaced, 1);
+        note_displaced(c, &ln_conn_home(c)->counters.replaced);
     ln_sendq_push(q, block, kind, key);
     return 0;
 }

@@ -28,6 +28,9 @@ typedef struct ln_plan {
     /* A dialect's words for refusals that are ours: answers `r`. NULL = plain text. `user` is the
      * handlers'. */
     void (*refuse)(ln_request *r, const ln_upgrade_verdict *why, void *user);
+    /* A dialect's count of messages that waited for `c` and gave way to newer ones. NULL = none;
+     * `user` likewise. */
+    void (*on_displaced)(const ln_conn *c, void *user);
 } ln_plan;
 
 /* Checks and copies. LN_ERR_INVALID: a limit out of range, both on_message and on_chunk, a

@@ -871,14 +871,16 @@ test('of several batches the largest is the one that was too large', async ({ se
 
 test('null beside a result is no error, and beside an error no result', async ({ server }) => {
   const made = await connected(server);
-  const calls = [made.call('a'), made.call('b'), failure(made.call('c'))];
-  await until('all is asked', () => server.heard.length === 3);
-  const [a, b, c] = server.requests.map(({ id }) => id);
+  const calls = [made.call('a'), made.call('b'), failure(made.call('c')), failure(made.call('d'))];
+  await until('all is asked', () => server.heard.length === 4);
+  const [a, b, c, d] = server.requests.map(({ id }) => id);
   server.rpc({ id: a, result: 1, error: null });
   server.rpc({ id: b, result: null, error: null });
   server.rpc({ id: c, result: null, error: { code: 7, message: 'no' } });
-  const [one, none, error] = await Promise.all(calls);
+  server.rpc({ id: d, result: null, error: 'no, in the words of 1.0' });
+  const [one, none, error, old] = await Promise.all(calls);
   assert.deepEqual([one, none, error instanceof RpcError, error.code], [1, null, true, 7]);
+  assert.deepEqual([old instanceof RpcError, old.code, old.message, old.data], [true, -32603, 'no, in the words of 1.0', 'no, in the words of 1.0']);
 });
 
 /* ---- calls of the server's ---- */

@@ -325,6 +325,41 @@ static void what_gives_way_to_newer_messages_is_counted(void **state)
     }
 }
 
+enum { DIRECT = 1000 };
+
+static void on_join_flood(ln_conn *c, ln_span room, void *user)
+{
+    static char text[32 << 10];
+    world *const w = user;
+    (void)room;
+
+    for (int i = 0; i < DIRECT; i++)
+        assert_true(ln_conn_send(c, LN_BINARY, (ln_span){text, sizeof text}) >= 0);
+    atomic_fetch_add(&w->joined, 1);
+}
+
+/* What a member alone was sent is lost in the same way. */
+static void what_gives_way_of_direct_messages_is_counted(void **state)
+{
+    const ln_rooms_queue queue = {
+        "r", {.overflow = LN_OVERFLOW_DROP_OLDEST, .max_messages = 2, .max_bytes = 1 << 20}};
+    world *const w = open_world(
+        1, &(ln_rooms_options){
+               .default_room = "r", .queues = &queue, .queue_count = 1, .on_join = on_join_flood});
+    const int deaf = enter(w, "/rooms");
+    ln_server_stats server;
+    (void)state;
+
+    wait_for(&w->joined, 1);
+    const ln_rooms_stats stats = stats_of(w);
+    ln_server_stats_get(w->server, &server);
+    assert_in_range(stats.displaced_total, 1, DIRECT);
+    assert_int_equal(stats.displaced_total, server.dropped_oldest_total);
+    assert_int_equal(stats.delivered_total + stats.queued_total + stats.dropped_total, 0);
+    raw_close(deaf);
+    close_world(w);
+}
+
 static void each_publication_ends_once_also_when_the_server_does(void **state)
 {
     atomic_int results = 0;
@@ -830,6 +865,7 @@ int main(void)
         cmocka_unit_test(a_room_may_have_a_queue_of_its_own),
         cmocka_unit_test(a_publication_tells_what_became_of_it_on_all_workers),
         cmocka_unit_test(what_gives_way_to_newer_messages_is_counted),
+        cmocka_unit_test(what_gives_way_of_direct_messages_is_counted),
         cmocka_unit_test(each_publication_ends_once_also_when_the_server_does),
         cmocka_unit_test(what_other_threads_ask_for_is_bounded),
         cmocka_unit_test(rooms_are_counted_and_listed_and_emptied),
