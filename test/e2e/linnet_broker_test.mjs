@@ -301,10 +301,14 @@ for (const generation of ['current', 'legacy']) {
     const made = await connected(broker, options);
     const lines = diary(made);
     const refusal = Object.assign(new Error('not permitted'), { code: 403 });
+    const late = [];
     broker.intercept = (socket, message) => {
       const { type, id, topic } = message.header === undefined ? message : { id: message.header.messageID, ...message.header };
       const isPublication = type === 'publish' || type === 'event';
-      broker.reply(socket, { id: isPublication && !socket.isLegacy ? undefined : id, topic }, refusal);
+      if (isPublication)
+        broker.reply(socket, { id: socket.isLegacy ? id : undefined, topic }, refusal);
+      else
+        late.push(() => broker.reply(socket, { id, topic }, refusal));
       return true;
     };
     broker.handlers = {};
@@ -312,6 +316,8 @@ for (const generation of ['current', 'legacy']) {
     await until('it is told', () => lines.length === 1);
     assert.deepEqual(lines, [generation === 'legacy' ? 'error 500 handler error: not permitted' : 'error 403 not permitted']);
     assert.equal((await failure(made.request('closed', null, 0))).code, 'timeout');
+    await until('it was asked', () => late.length === 1);
+    late[0]();
     await until('that is told, too', () => lines.length === 2);
     assert.match(lines[1], /^ignored late /);
     assert.equal(made.stats.ignored, 1);
