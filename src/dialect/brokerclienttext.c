@@ -104,6 +104,7 @@ int ln_broker_client_compose(const ln_broker_client *k, ln_buf *text, ln_envelop
     const int rc = ln_buf_reserve(text, size, SIZE_MAX);
     if (rc < 0)
         return LN_ERR_NOMEM;
+    follow(&e->message_id, old, text->size, text->data);
     follow(&e->id, old, text->size, text->data);
     follow(&e->topic, old, text->size, text->data);
     follow(&e->payload, old, text->size, text->data);

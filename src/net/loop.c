@@ -157,7 +157,7 @@ static void flush_one(ln_sock *s)
         s->loop->closing = s;
     } else if (LN_UNLIKELY(ln_sock_kind(s) != LN_SOCK_STREAM)) {
         ln_sock_start_again(s);
-    } else if (LN_UNLIKELY((s->flags & lost) == lost)) {
+    } else if (LN_UNLIKELY((s->flags & (lost | LN_SOCK_FAILED)) == lost)) {
         ln_sock_receive_ended(s, 0);
     } else {
         if (s->flags & LN_SOCK_SENDING)

@@ -576,6 +576,8 @@ static void on_reply(const ln_broker_client_reply *reply, void *user)
 }
 
 #define HEADED_ID "\"" KIT_REQUEST_ID("0") "\""
+/* The answer's memory moves when it is written behind this. */
+#define LONG_ID "\"0123456789012345678901234567890123456789012345678901234567890123456789012345\""
 
 static void the_older_generation_is_spoken_too(void **state)
 {
@@ -625,6 +627,14 @@ static void the_older_generation_is_spoken_too(void **state)
                   "{\"header\":{\"messageID\":\"c\",\"correlationID\":\"c\",\"type\":\"error\","
                   "\"topic\":\"c\",\"timestamp\":",
                   "},\"body\":{\"error\":\"busy\"}}");
+    rc = 0;
+    kit_say(t,
+            "{\"header\":{\"messageID\":\"m\",\"correlationID\":" LONG_ID ",\"type\":\"request\","
+            "\"topic\":\"s\",\"timestamp\":1,\"ttl\":5},\"body\":null}");
+    expect_headed(t,
+                  "{\"header\":{\"messageID\":" LONG_ID ",\"correlationID\":" LONG_ID
+                  ",\"type\":\"response\",\"topic\":" LONG_ID ",\"timestamp\":",
+                  "},\"body\":null}");
     kit_free(t);
 }
 

@@ -804,6 +804,30 @@ static void a_reset_while_paused_is_found_by_the_send(void **state)
     ln_loop_free(loop);
 }
 
+static void a_paused_sock_is_flushed_also_after_its_end_was_told(void **state)
+{
+    ln_loop *const loop = kit_loop(state);
+    struct end e;
+    int fds[2];
+    kit_tcp_pair(fds);
+    open_end(&e, loop, fds[0]);
+    kit_rest(loop);
+    ln_sock_pause(&e.sock);
+    kit_rest(loop);
+    kit_close_by_reset(fds[1]);
+    kit_rest(loop);
+    queue_stream(&e, 0, 10);
+    KIT_UNTIL(loop, e.ends == 1);
+    kit_rest(loop);
+    const unsigned flushes = e.flushes;
+    ln_sock_cork(&e.sock);
+    kit_rest(loop);
+    assert_int_equal(e.flushes, flushes + 1);
+    assert_int_equal(e.ends, 1);
+    close_end(&e);
+    ln_loop_free(loop);
+}
+
 static void sending_to_nobody_is_a_reset_and_no_signal(void **state)
 {
     ln_loop *const loop = kit_loop(state);
@@ -1284,6 +1308,7 @@ int main(void)
         KIT_BOTH(a_reset_is_told_once),
         KIT_BOTH(a_reset_during_a_send_is_told_once),
         KIT_BOTH(a_reset_while_paused_is_found_by_the_send),
+        KIT_BOTH(a_paused_sock_is_flushed_also_after_its_end_was_told),
         KIT_BOTH(sending_to_nobody_is_a_reset_and_no_signal),
         KIT_BOTH(last_words_are_heard_before_the_reset),
         KIT_BOTH(a_broken_answer_after_the_peers_end_is_told_as_well),
