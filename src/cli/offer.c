@@ -8,10 +8,11 @@
 #include "base/limits.h"
 #include "base/text.h"
 
-/* The sentence into *why, and LN_ERR_INVALID. */
-static int refuse(char *why, const char *what, const char *about)
+/* The sentence into *why, and LN_ERR_INVALID. What it is about may hold a secret: it is not
+ * repeated. */
+static int refuse(char *why, const char *sentence)
 {
-    snprintf(why, LN_OPTION_WHY_SIZE, "%s: \"%s\"", what, about);
+    snprintf(why, LN_OPTION_WHY_SIZE, "%s", sentence);
     return LN_ERR_INVALID;
 }
 
@@ -19,7 +20,7 @@ static int set_url(ln_offer *o, const char *url, char *why)
 {
     const char *scheme = strstr(url, "://") == NULL ? "ws://" : "";
     const int n = snprintf(o->url, sizeof o->url, "%s%s", scheme, url);
-    return (size_t)n < sizeof o->url ? 0 : refuse(why, "the URL is too long", url);
+    return (size_t)n < sizeof o->url ? 0 : refuse(why, "the URL is too long");
 }
 
 /* "Name: value", cut apart in place. */
@@ -28,7 +29,7 @@ static int add_header(ln_offer *o, char *text, char *why)
     char *colon = strchr(text, ':');
     const size_t n = colon != NULL ? (size_t)(colon - text) : 0;
     if (!ln_text_is_token((ln_span){text, n}))
-        return refuse(why, "a header is NAME:VALUE, not", text);
+        return refuse(why, "a header is NAME:VALUE, and its name a word");
     *colon = '\0';
     o->headers[o->options.header_count++] =
         (ln_client_header){.name = text, .value = colon + 1 + strspn(colon + 1, " \t")};
@@ -53,12 +54,12 @@ static int add_subprotocols(ln_offer *o, const ln_option_list *list, char *why)
         ln_span rest = ln_text(list->items[i]), item;
         while (ln_text_next(&rest, ',', &item))
             if (!ln_text_is_token(item))
-                return refuse(why, "not a subprotocol", list->items[i]);
+                return refuse(why, "a subprotocol is a word");
         const int n = snprintf(o->subprotocols + used, sizeof o->subprotocols - used, "%s%s",
                                i > 0 ? "," : "", list->items[i]);
         used += (size_t)n;
         if (used >= sizeof o->subprotocols)
-            return refuse(why, "too many subprotocols, from", list->items[i]);
+            return refuse(why, "there are too many subprotocols");
     }
     o->options.ws.subprotocols = used > 0 ? o->subprotocols : NULL;
     return 0;
@@ -83,7 +84,7 @@ static int add_credentials(ln_offer *o, ln_dial_settings *set, char *why)
     } else if (set->auth != NULL) {
         const size_t n = strlen(set->auth);
         if (n >= sizeof o->credentials)
-            return refuse(why, "too long for --auth, from", "USER");
+            return refuse(why, "USER:PASSWORD is too long");
         memcpy(o->credentials, set->auth, n + 1);
         memset(set->auth, '*', n); /* the list of processes shows it */
     } else {

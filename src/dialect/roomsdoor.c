@@ -377,7 +377,7 @@ static bool is_origin_allowed(const ln_rooms *rm, const ln_request *r)
 
     if (ln_upgrade_is_origin_allowed(&r->head, ln_text(rm->origins), ln_request_is_tls(r)))
         return true;
-    ln_log_say(loop->log, LN_LOG_INFO, loop->now_ms, "origin refused",
+    ln_log_say(loop->log, LN_LOG_WARN, loop->now_ms, "origin refused",
                ln_log_pair("origin", ln_request_header(r, "Origin")),
                ln_log_pair("remote", ln_request_remote(r)));
     return false;

@@ -124,7 +124,7 @@ static bool judge_upgrade(ln_exchange *x)
     }
     const ln_plan *const e = &r->route->plan;
     if (!ln_upgrade_is_origin_allowed(&r->head, ln_text(e->origins), ln_request_is_tls(r))) {
-        ln_log_say(home->loop->log, LN_LOG_INFO, home->loop->now_ms, "origin refused",
+        ln_log_say(home->loop->log, LN_LOG_WARN, home->loop->now_ms, "origin refused",
                    ln_log_pair("origin", ln_request_header(r, "Origin")),
                    ln_log_pair("remote", ln_request_remote(r)));
         reply(x, 403, "origin is not allowed\n");

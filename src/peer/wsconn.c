@@ -145,6 +145,8 @@ static void announce_close(ln_conn *c, const ln_ws_event *event)
                                 .is_clean = event->is_clean,
                                 .error = c->error};
     c->phase = LN_CONN_ENDING;
+    if (ln_stream_is_sending(&c->stream))
+        ln_conn_touch(c); /* it may have left quietly, and now its end is waited for */
     if (c->more != NULL)
         ln_sendq_clear(c->more->waiting); /* it cannot begin any more */
     ln_sendwait_dismiss(c);

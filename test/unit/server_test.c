@@ -16,7 +16,9 @@
 #include <linnet/linnet.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "raw_client.h"
@@ -679,6 +681,32 @@ static void a_peer_that_vanishes_is_reported_once(void **state)
     assert_int_equal(stats.protocol_errors_total, 0);
 }
 
+/* The end comes with the last bytes, while what answers them is on its way: nothing else happens
+ * then that would tell of it. */
+static void who_ends_behind_the_last_words_is_let_go_at_once(void **state)
+{
+    enum { TIMES = 200, PATIENCE_S = 20 };
+    static const char request[] = "GET /echo HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+                                  "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    world *const w = *state;
+    const time_t began = time(NULL);
+
+    for (int i = 0; i < TIMES; i++) {
+        const int fd = raw_connect(w->port);
+        bool is_fin;
+        raw_say(fd, request);
+        if (i % 2)
+            raw_send_text(fd, "last words");
+        shutdown(fd, SHUT_WR);
+        const char *const answer = raw_read_all(fd, NULL, &is_fin);
+        assert_status(answer, 101);
+        assert_true(is_fin);
+        raw_close(fd);
+        assert_true(time(NULL) - began <= PATIENCE_S);
+    }
+}
+
 static void violations_get_their_code_and_are_counted(void **state)
 {
     world *const w = *state;
@@ -881,6 +909,7 @@ int main(void)
         CASE(what_was_sent_before_a_close_arrives_then_the_code),
         CASE(a_peers_close_is_answered_and_reported),
         CASE(a_peer_that_vanishes_is_reported_once),
+        CASE(who_ends_behind_the_last_words_is_let_go_at_once),
         CASE(violations_get_their_code_and_are_counted),
         CASE(a_silent_peer_is_pinged_and_given_up),
         CASE(a_peer_that_answers_pings_stays),
