@@ -76,17 +76,12 @@ static int mount_echo(ln_server *server, const ln_ws_options *common)
     return ln_server_ws(server, "/echo", &handlers, &ws);
 }
 
-/*
- * A client that does not read is closed; a silent one is given the dialect's time unless the options
- * say otherwise. Messages may not be longer than the dialect's, whatever they say.
- */
+/* A client that does not read is closed. Messages may not be longer than the dialect's, whatever the
+ * options say. */
 static int mount_chat(ln_server *server, const ln_ws_options *common, ln_chat *chat)
 {
     ln_ws_options ws = *common;
     ws.overflow = LN_OVERFLOW_CLOSE;
-    if (ws.ping_interval_ms == LN_DEFAULT_PING_INTERVAL_MS &&
-        ws.pong_wait_ms == LN_DEFAULT_PONG_WAIT_MS)
-        ws.ping_interval_ms = ws.pong_wait_ms = 0; /* the dialect's own */
     if (ws.message_max_bytes > LN_COMMAND_PAYLOAD_MAX_BYTES)
         ws.message_max_bytes = 0; /* the dialect's own */
     return ln_chat_mount(chat, server, "/ws", &ws);
@@ -102,16 +97,6 @@ static int mount_rooms(ln_server *server, const ln_routes_options *o)
     return ln_rooms_mount(server, LN_ROUTES_ROOMS, &rooms);
 }
 
-/* Here, too, pings are the dialect's own unless they are asked for. */
-static int mount_broker(ln_server *server, const ln_ws_options *common, ln_reload *reload)
-{
-    ln_ws_options ws = *common;
-    if (ws.ping_interval_ms == LN_DEFAULT_PING_INTERVAL_MS &&
-        ws.pong_wait_ms == LN_DEFAULT_PONG_WAIT_MS)
-        ws.ping_interval_ms = ws.pong_wait_ms = 0;
-    return ln_brokerdemo_mount(server, "/wsmq", &ws, reload);
-}
-
 int ln_routes_mount(ln_server *server, const ln_routes_options *options)
 {
     int rc = ln_server_http(server, "/health", on_health, NULL);
@@ -124,6 +109,6 @@ int ln_routes_mount(ln_server *server, const ln_routes_options *options)
     if (rc == 0)
         rc = mount_chat(server, options->ws, options->chat);
     if (rc == 0)
-        rc = mount_broker(server, options->ws, options->reload);
+        rc = ln_brokerdemo_mount(server, "/wsmq", options->ws, options->reload);
     return rc;
 }

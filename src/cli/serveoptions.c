@@ -143,14 +143,16 @@ const ln_option ln_serve_options[] = {
      .type = LN_OPTION_DURATION,
      .offset = AT(ping_interval_ms),
      .value = "TIME",
-     .help = "silence after which a client is pinged, or off",
+     .help = "silence after which a client is pinged, or off; without it 20s, and 30s by /wsmq",
      .min = 1,
      .max = LN_MAX_PING_INTERVAL_MS},
     {.name = "pong-wait",
      .type = LN_OPTION_DURATION,
      .offset = AT(pong_wait_ms),
      .value = "TIME",
-     .help = "silence after the ping that means it is gone",
+     .help = "silence after the ping that means it is gone; without it 10s, 40s by /ws, and half "
+             "of the "
+             "ping interval by /wsmq",
      .min = 1,
      .max = LN_MAX_PONG_WAIT_MS},
     {.name = "idle",
@@ -319,8 +321,6 @@ const ln_serve_settings ln_serve_defaults = {
     .connections_max = LN_DEFAULT_CONNECTIONS_MAX,
     .queue_max_bytes = LN_DEFAULT_QUEUE_MAX_BYTES,
     .queue_budget_bytes = LN_DEFAULT_QUEUE_BUDGET_BYTES,
-    .ping_interval_ms = LN_DEFAULT_PING_INTERVAL_MS,
-    .pong_wait_ms = LN_DEFAULT_PONG_WAIT_MS,
     .idle_ms = LN_DEFAULT_IDLE_MS,
     .drain_ms = LN_DEFAULT_DRAIN_MS,
 };

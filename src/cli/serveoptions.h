@@ -23,9 +23,9 @@ typedef struct ln_serve_settings {
     uint32_t queue_max_bytes;
     uint32_t queue_max_messages; /* 0 = no bound */
     uint32_t queue_budget_bytes;
-    uint32_t overflow; /* enum ln_overflow */
-    uint32_t ping_interval_ms;
-    uint32_t pong_wait_ms;
+    uint32_t overflow;         /* enum ln_overflow */
+    uint32_t ping_interval_ms; /* 0 = each endpoint's own */
+    uint32_t pong_wait_ms;     /* likewise */
     uint32_t idle_ms;
     uint32_t drain_ms;
 
