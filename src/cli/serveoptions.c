@@ -151,8 +151,7 @@ const ln_option ln_serve_options[] = {
      .offset = AT(pong_wait_ms),
      .value = "TIME",
      .help = "silence after the ping that means it is gone; without it 10s, 40s by /ws, and half "
-             "of the "
-             "ping interval by /wsmq",
+             "of the ping interval by /wsmq",
      .min = 1,
      .max = LN_MAX_PONG_WAIT_MS},
     {.name = "idle",
