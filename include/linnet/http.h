@@ -74,7 +74,8 @@ LN_API int ln_request_defer(ln_request *request, void (*on_gone)(ln_request *req
                             void *user);
 
 /* Accepts a deferred upgrade, unless the server ends or is full by now, which answers 503.
- * LN_ERR_STATE when it is not one; LN_ERR_CLOSED as above. */
+ * LN_ERR_STATE when it is not one; LN_ERR_CLOSED as above. After 0 on_gone does not come, also if there
+ * was no memory to go on. */
 LN_API int ln_request_accept(ln_request *request);
 
 /* A pointer of yours that the connection inherits as ln_conn_user(); for on_request to hand on what

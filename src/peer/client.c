@@ -336,12 +336,12 @@ void ln_client_free(ln_client *k)
     ln_conn *const c = k->conn;
     if (c != NULL) {
         ln_conn_drop(c, 0);
-        ln_conn_settle(c); /* on_close comes from here, if it is owed */
+        ln_conn_end(c); /* on_close comes from here, if it is owed */
     }
     k->conn = NULL;
     if (k->ending != NULL) {
         ln_conn_drop(k->ending, 0);
-        ln_conn_settle(k->ending);
+        ln_conn_end(k->ending);
     }
     if (k->home.conn_count == 0) {
         destroy(k);

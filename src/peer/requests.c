@@ -260,6 +260,7 @@ int ln_request_accept(ln_request *r)
         r->is_deferred = false;
         return 0;
     }
+    r->on_gone = NULL; /* whatever becomes of it: for the application it ends here */
     ln_exchange_complete_upgrade(r->exchange);
     return 0;
 }

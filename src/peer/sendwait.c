@@ -6,6 +6,8 @@
 
 enum { WAITING, TAKEN, LEFT };
 
+enum { LOOK_MS = 100 }; /* how often a thread that waits looks whether there is a server yet */
+
 struct ln_sendwait {
     ln_letter order;
     ln_letter farewell;
@@ -126,6 +128,24 @@ static bool leave(ln_sendwait *w)
     return true;
 }
 
+static bool is_running(const ln_server *s)
+{
+    return atomic_load(&s->state) == LN_SERVER_RUNNING;
+}
+
+/* Has the loop told? One that ended before it could read the order never will. */
+static bool await(ln_sendwait *w, const ln_server *s, uint32_t timeout_ms)
+{
+    bool is_told = false;
+
+    while (!is_told && timeout_ms > 0 && is_running(s)) {
+        const uint32_t step_ms = timeout_ms < LOOK_MS ? timeout_ms : LOOK_MS;
+        is_told = ln_latch_wait_ms(&w->told, step_ms);
+        timeout_ms -= step_ms;
+    }
+    return is_told;
+}
+
 int ln_send_wait(ln_server *s, ln_conn_id id, enum ln_kind kind, ln_span data, uint32_t timeout_ms)
 {
     ln_worker *const worker = ln_server_worker_of(s, id);
@@ -147,9 +167,9 @@ int ln_send_wait(ln_server *s, ln_conn_id id, enum ln_kind kind, ln_span data, u
     w->data = data;
     ln_latch_init(&w->told);
     ln_loop_send_letter(worker->home.loop, &w->order);
-    if (!ln_latch_wait_ms(&w->told, timeout_ms)) {
+    if (!await(w, s, timeout_ms)) {
         if (leave(w))
-            return LN_ERR_TIMEOUT;
+            return is_running(s) ? LN_ERR_TIMEOUT : LN_ERR_CLOSED;
         ln_latch_wait(&w->told); /* it is being told */
     }
     const int rc = w->rc;

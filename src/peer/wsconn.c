@@ -96,16 +96,6 @@ ln_conn_more *ln_conn_need_more(ln_conn *c)
     return c->more;
 }
 
-void *ln_conn_attachment(const ln_conn *c)
-{
-    return c->as.attachment;
-}
-
-void ln_conn_attach(ln_conn *c, void *attachment)
-{
-    c->as.attachment = attachment;
-}
-
 /* ---- endings ---- */
 
 static void close_stream(ln_conn *c)
@@ -446,6 +436,16 @@ void ln_conn_settle(ln_conn *c)
         ln_conn_arm(c);
     else if (c->phase == LN_CONN_ENDING)
         advance_ending(c);
+}
+
+void ln_conn_end(ln_conn *c)
+{
+    ln_ws_event event;
+
+    if (c->phase == LN_CONN_OPEN && ln_ws_next(&c->ws, &event))
+        handle(c, &event); /* CLOSED; next() once more would give the memory of a message back */
+    if (c->phase == LN_CONN_ENDING)
+        close_stream(c);
 }
 
 void ln_conn_arm(ln_conn *c)

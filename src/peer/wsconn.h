@@ -132,6 +132,10 @@ void ln_conn_shed(ln_conn *c);
  * reports `error`. */
 void ln_conn_drop(ln_conn *c, int error);
 
+/* The end of one that was dropped, at once: on_close, if owed, comes from here. From inside a handler
+ * of it, too, whose message stays. */
+void ln_conn_end(ln_conn *c);
+
 /* Received bytes wait to be fed; until they have been, the stream is not resumed. */
 LN_INLINE bool ln_conn_has_stash(const ln_conn *c)
 {
@@ -181,7 +185,14 @@ int ln_conn_send_block_latest(ln_conn *c, ln_block *frame, ln_span name);
 bool ln_conn_watch_room(ln_conn *c);
 
 /* The slot for the floors above. */
-void *ln_conn_attachment(const ln_conn *c);
-void ln_conn_attach(ln_conn *c, void *attachment);
+LN_INLINE void *ln_conn_attachment(const ln_conn *c)
+{
+    return c->as.attachment;
+}
+
+LN_INLINE void ln_conn_attach(ln_conn *c, void *attachment)
+{
+    c->as.attachment = attachment;
+}
 
 #endif

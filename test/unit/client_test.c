@@ -95,7 +95,9 @@ static void on_message(ln_conn *c, const ln_message *m, void *user)
     rig *const r = user;
     snprintf(r->text, sizeof r->text, "%.*s", (int)m->data.size, (const char *)m->data.data);
     r->messages++;
+    const size_t n = strlen(r->text);
     note(r, 'm', r->on_message, c);
+    assert_memory_equal(m->data.data, r->text, n); /* it is ours until we return */
 }
 
 static void on_close(ln_conn *c, const ln_close_info *info, void *user)
@@ -927,6 +929,18 @@ static void it_can_be_freed_inside_on_message(void **state)
     stop_or_free_in(r, &r->on_message, FREE);
 }
 
+static void a_message_outlives_the_client_that_is_freed_in_it(void **state)
+{
+    rig *const r = *state;
+    r->on_message = FREE;
+    start(r, r->url, (ln_client_options){.reconnect = false});
+    peer_upgrade(r, "", "\x01\x03one\x80\x03two"); /* gathered in memory of its own */
+    turn_until(r, &r->closed, 1);
+    assert_string_equal(r->trace, "omc");
+    assert_string_equal(r->text, "onetwo");
+    turns(r, 5);
+}
+
 static void it_can_be_freed_inside_on_close(void **state)
 {
     rig *const r = *state;
@@ -1017,6 +1031,7 @@ int main(void)
         CASE(it_can_be_stopped_inside_each_handler),
         CASE(it_can_be_freed_inside_on_open),
         CASE(it_can_be_freed_inside_on_message),
+        CASE(a_message_outlives_the_client_that_is_freed_in_it),
         CASE(it_can_be_freed_inside_on_close),
         CASE(it_can_be_freed_inside_on_failure),
         CASE(a_clean_end_is_followed_by_another_attempt),

@@ -315,6 +315,50 @@ static void without_memory_it_is_an_error(void **state)
     failing_alloc_assert_empty(&fa);
 }
 
+/* An allocator in which the server stops, once, when a certain thread asks it for memory. */
+typedef struct ending {
+    ln_allocator hook;
+    ln_server *server;
+    pthread_t thread;
+    atomic_bool is_armed;
+} ending;
+
+static void *resize_or_end(void *user, void *old, size_t size)
+{
+    ending *const e = user;
+
+    if (old == NULL && size > 0 && atomic_load(&e->is_armed) &&
+        pthread_equal(e->thread, pthread_self())) {
+        atomic_store(&e->is_armed, false);
+        assert_int_equal(kit_halt(e->server), 0);
+    }
+    if (size == 0) {
+        free(old);
+        return NULL;
+    }
+    return realloc(old, size);
+}
+
+/* Between the look at the connection and the letter to its loop. */
+static void a_server_that_ends_in_the_middle_is_closed(void **state)
+{
+    (void)state;
+    ending e = {.hook = {.resize = resize_or_end, .user = &e}, .thread = pthread_self()};
+
+    const ln_server_options server = {.allocator = &e.hook, .drain_ms = 100};
+    queue_place *const p = queue_begin(&server, NULL);
+    const queue_peer *const peer = queue_enter(p);
+    e.server = p->server;
+    atomic_store(&e.is_armed, true);
+    const int64_t begin = kit_clock_ms();
+    assert_int_equal(ln_send_wait(p->server, peer->id, LN_TEXT, LN_SPAN("x"), LONG_MS),
+                     LN_ERR_CLOSED);
+    assert_true(kit_clock_ms() - begin < LONG_MS / 2);
+    raw_close(peer->fd);
+    ln_server_free(p->server);
+    free(p);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -332,6 +376,7 @@ int main(void)
         CASE(wrong_kinds_times_and_threads_are_errors),
         CASE(what_is_told_is_what_happened),
         cmocka_unit_test(without_memory_it_is_an_error),
+        cmocka_unit_test(a_server_that_ends_in_the_middle_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

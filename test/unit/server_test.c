@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "failing_alloc.h"
 #include "raw_client.h"
 #include "server_kit.h"
 
@@ -35,6 +36,7 @@ typedef struct seen {
 
 typedef struct world {
     ln_server *server;
+    failing_alloc memory;
     int port;
     seen seen;
     char folder[64];
@@ -160,6 +162,15 @@ static void stop_and_answer(void *arg)
     assert_int_equal(ln_server_post(w->server, 0, answer_too_late, &w->seen), 0);
 }
 
+static void accept_without_memory(void *arg)
+{
+    world *const w = arg;
+
+    failing_alloc_refuse(&w->memory);
+    assert_int_equal(ln_request_accept(atomic_load(&w->seen.deferred)), 0);
+    failing_alloc_allow(&w->memory);
+}
+
 static void on_hello(ln_request *r, void *user)
 {
     char name[32];
@@ -213,7 +224,9 @@ static int set_up(void **state)
     snprintf(path, sizeof path, "%s/out", w->folder);
     assert_int_equal(symlink("/etc/hostname", path), 0);
 
-    const ln_server_options options = {.io = back_end, .log = kit_quiet, .drain_ms = 2000};
+    failing_alloc_init(&w->memory, FAILING_NEVER);
+    const ln_server_options options = {
+        .io = back_end, .log = kit_quiet, .drain_ms = 2000, .allocator = &w->memory.hook};
     w->server = ln_server_new(&options);
     seen *const s = &w->seen;
     const ln_ws_handlers echoes = {.on_request = on_request,
@@ -255,6 +268,7 @@ static int tear_down(void **state)
     char command[128];
 
     kit_end(w->server);
+    failing_alloc_assert_empty(&w->memory);
     snprintf(command, sizeof command, "rm -r %s", w->folder);
     assert_int_equal(system(command), 0);
     free(w);
@@ -557,6 +571,25 @@ static void a_deferred_request_whose_peer_leaves_is_gone(void **state)
     ln_server_stop(w->server);
     kit_wait_for(&w->seen.gone, 1);
     raw_close(fd);
+}
+
+static void what_was_accepted_is_not_gone_also_without_memory(void **state)
+{
+    world *const w = *state;
+    const int fd = raw_connect(w->port);
+    bool is_fin;
+    size_t n;
+
+    raw_say(fd, "GET /later HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+    kit_wait_for(&w->seen.messages, 1);
+    assert_int_equal(ln_server_post(w->server, 0, accept_without_memory, w), 0);
+    (void)raw_read_all(fd, &n, &is_fin);
+    assert_int_equal(n, 0);
+    raw_close(fd);
+    assert_int_equal(kit_halt(w->server), 0);
+    assert_int_equal(atomic_load(&w->seen.opened), 0);
+    assert_int_equal(atomic_load(&w->seen.gone), 0);
 }
 
 static void a_deferred_request_may_be_answered_before_the_handler_returns(void **state)
@@ -905,6 +938,7 @@ int main(void)
         CASE(a_deferred_request_whose_peer_leaves_is_gone),
         CASE(a_deferred_request_whose_connection_has_ended_takes_no_answer),
         CASE(a_deferred_request_may_be_answered_before_the_handler_returns),
+        CASE(what_was_accepted_is_not_gone_also_without_memory),
         CASE(messages_of_every_length_class_come_back),
         CASE(what_was_sent_before_a_close_arrives_then_the_code),
         CASE(a_peers_close_is_answered_and_reported),
