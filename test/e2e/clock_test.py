@@ -6,6 +6,7 @@ The clock is that of shifted_clock.c; a program with a sanitizer does not take i
 in kit.py.
 """
 import contextlib
+import functools
 import mmap
 import os
 import re
@@ -57,7 +58,13 @@ FOLDER.path("secret", SECRET + "\n")
 
 
 def unless_sanitized(function):
-    return function if is_sanitized() else test(function)
+    """Is a case, of nothing where the program does not take our clock."""
+    @functools.wraps(function)
+    def run():
+        if CLOCK:
+            function()
+
+    return test(run)
 
 
 def status_with(server, **claims):
