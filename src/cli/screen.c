@@ -90,7 +90,7 @@ static void print_payload(const ln_screen *s, enum ln_kind kind, ln_span payload
         print_hex(payload);
     else if (s->is_terminal)
         print_escaped(stdout, payload, "\t\n");
-    else
+    else if (payload.size > 0) /* an empty one lies nowhere */
         fwrite(payload.data, 1, payload.size, stdout);
 }
 

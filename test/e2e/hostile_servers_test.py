@@ -226,7 +226,7 @@ def a_flood_of_pings_takes_no_memory():
     def act(c, head):
         c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         c.sendall(answer(head))
-        pings = memoryview(frame(0x89, bytes(100), False) * 120000 + frame(0x89, b"the last", False))
+        pings = memoryview(frame(0x89, bytes(100), False) * 250000 + frame(0x89, b"the last", False))
         c.settimeout(1)
         with contextlib.suppress(TimeoutError):
             while pings:

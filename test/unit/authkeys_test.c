@@ -619,6 +619,47 @@ static void numbers_are_looked_at(void **state)
     }
 }
 
+/* NATS's secnote-2026-23: a key of another length than its kind has reached the arithmetic. */
+static void keys_of_any_length_are_judged(void **state)
+{
+    (void)state;
+    static const char *const curves[] = {"P-256", "P-384", "P-521"};
+    char set[4096], text[512], other[512];
+    uint8_t bytes[257];
+    memset(bytes, 0xa5, sizeof bytes);
+    for (size_t n = 0; n <= 128; n++) {
+        ln_base64_write_url((ln_span){bytes, n}, text);
+        text[ln_base64_size_url(n)] = '\0';
+        snprintf(set, sizeof set, "{\"keys\":[{\"kty\":\"oct\",\"k\":\"%s\"}]}", text);
+        assert_int_equal(try_set(set, "key 1"), n < 32 ? LN_ERR_INVALID : 0);
+        if (n >= 32 && n % 32 == 0) {
+            ln_auth *const auth = auth_of_set(set);
+            const ln_span wrong[] = {{bytes, n - 1}, {bytes, n + 1}, {bytes, 0}};
+            for (size_t i = 0; i < 3; i++)
+                assert_int_not_equal(token_kit_judge(auth, token_of("HS256", NULL, wrong[i], NULL)),
+                                     LN_AUTH_GOOD);
+            assert_int_equal(
+                token_kit_judge(auth, token_of("HS256", NULL, (ln_span){bytes, n}, NULL)),
+                LN_AUTH_GOOD);
+            ln_auth_unref(auth);
+        }
+        for (size_t i = 0; i < 3; i++) {
+            snprintf(set, sizeof set,
+                     "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"%s\",\"x\":\"%s\",\"y\":\"%s\"}]}",
+                     curves[i], text, text);
+            assert_int_equal(try_set(set, "key 1"), LN_ERR_INVALID);
+        }
+    }
+    for (size_t n = 0; n < 256; n++) { /* of a modulus, what is missing makes it weak */
+        bytes[n > 0 ? n - 1 : 0] = 0xff;
+        ln_base64_write_url((ln_span){bytes, n}, other);
+        other[ln_base64_size_url(n)] = '\0';
+        snprintf(set, sizeof set, "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"%s\",\"e\":\"AQAB\"}]}",
+                 other);
+        assert_int_equal(try_set(set, "key 1"), LN_ERR_INVALID);
+    }
+}
+
 static int read_everything(const ln_allocator *alloc, void *user)
 {
     const char *const *const files = user;
@@ -817,6 +858,7 @@ int main(void)
         cmocka_unit_test_teardown(broken_keys_are_refused, token_kit_remove),
         cmocka_unit_test_teardown(sets_that_are_none_are_refused, token_kit_remove),
         cmocka_unit_test_teardown(numbers_are_looked_at, token_kit_remove),
+        cmocka_unit_test_teardown(keys_of_any_length_are_judged, token_kit_remove),
         cmocka_unit_test_teardown(out_of_memory_is_an_error, token_kit_remove),
         cmocka_unit_test_teardown(what_we_sign_we_accept, token_kit_remove),
         cmocka_unit_test_teardown(what_cannot_be_signed_says_why, token_kit_remove),

@@ -753,6 +753,41 @@ static void a_ticket_of_another_context_means_a_full_handshake(void **state)
     ln_loop_free(loop);
 }
 
+/* nginx's CVE-2025-23419: a session of one door opened another without the certificate it wants. */
+static void a_ticket_is_no_certificate(void **state)
+{
+    (void)state;
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    const ln_tls_identity ours = identity_of(&world.a, "a");
+    ln_loop *loop = test_loop(NULL);
+    ln_tls_context *open = new_server(&ours, 1, NULL),
+                   *closed = new_server(&ours, 1, world.root_file);
+    for (int i = 0; i < 2; i++) {
+        SSL_CTX *const ctx = SSL_CTX_new(TLS_client_method());
+        raw r;
+        uint8_t byte;
+        SSL_CTX_set_max_proto_version(ctx, versions[i]);
+        raw_client_with(&r, loop, ctx, open, "a.test");
+        assert_int_equal(raw_handshake(&r), 1);
+        test_until(loop, r.end.opens == 1);
+        test_end_queue(&r.end, 1);
+        assert_int_equal(raw_read(&r, &byte, 1), 1);
+        SSL_SESSION *const session = SSL_get1_session(r.ssl);
+        raw_detach(&r);
+        raw_client_with(&r, loop, ctx, closed, "a.test");
+        SSL_set_session(r.ssl, session);
+        SSL_SESSION_free(session);
+        (void)raw_handshake(&r); /* in TLS 1.3 the client is done before it is refused */
+        test_until(loop, r.end.ends == 1);
+        assert_int_equal(r.end.opens, 0);
+        assert_string_equal(ln_stream_tls_error(&r.end.stream), "the peer showed no certificate");
+        raw_close(&r);
+    }
+    ln_tls_context_unref(open);
+    ln_tls_context_unref(closed);
+    ln_loop_free(loop);
+}
+
 static void a_context_lives_as_long_as_its_sessions(void **state)
 {
     (void)state;
@@ -1124,6 +1159,93 @@ static void peers_that_do_not_speak_tls_are_told_apart(void **state)
     expect_nonsense(loop, true, ssh, strlen(ssh), "the peer does not speak TLS");
     expect_nonsense(loop, false, answer, strlen(answer), "the peer does not speak TLS");
     expect_nonsense(loop, false, ssh, strlen(ssh), "the peer does not speak TLS");
+    ln_loop_free(loop);
+}
+
+static uint64_t thread_cpu_ms(void)
+{
+    struct timespec t;
+    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t), 0);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* A record's head says `size`, and `sent` bytes of it come. True if that is the end. */
+static bool ends_with_record(ln_loop *loop, uint8_t type, size_t size, size_t sent)
+{
+    static uint8_t record[5 + UINT16_MAX];
+    int fds[2];
+    test_end e;
+    test_pair(fds);
+    test_end_init(&e);
+    assert_int_equal(ln_stream_open_server(&e.stream, loop, fds[0], world.server, &test_end_ops),
+                     0);
+    memcpy(record, (const uint8_t[]){type, 3, 3, (uint8_t)(size >> 8), (uint8_t)size}, 5);
+    memset(record + 5, 1, sent); /* a ClientHello whose length is wrong, or nothing at all */
+    assert_int_equal(write(fds[1], record, 5 + sent), 5 + sent);
+    test_rest(loop);
+    const bool is_over = e.ends == 1;
+    assert_int_equal(e.opens, 0);
+    ln_stream_close(&e.stream);
+    test_until(loop, e.closes == 1);
+    close(fds[1]);
+    return is_over;
+}
+
+/* Jetty's CVE-2021-28165: a record longer than any may be took a processor for good. RFC 8446 5.1:
+ * what is not encrypted has 2^14 bytes at most, what is 256 more; RFC 5246 6.2.3: 2048 more. */
+static void records_of_any_size_are_waited_for_or_the_end(void **state)
+{
+    (void)state;
+    enum { CIPHERTEXT_MAX = 16384 + 2048, STEP = 1021 };
+    static const uint8_t types[] = {20, 21, 22, 23, 255};
+    ln_loop *loop = test_loop(NULL);
+    const uint64_t began_ms = thread_cpu_ms();
+    for (size_t i = 0; i < sizeof types; i++) {
+        for (size_t size = 0; size <= UINT16_MAX; size += size < 32 ? 1 : STEP) {
+            const bool is_over = ends_with_record(loop, types[i], size, 0);
+            if (size > CIPHERTEXT_MAX)
+                assert_true(is_over);
+            if (size > 0 && size <= CIPHERTEXT_MAX)
+                (void)ends_with_record(loop, types[i], size, size);
+        }
+    }
+    assert_false(ends_with_record(loop, 22, 16384, 0));
+    assert_true(ends_with_record(loop, 22, CIPHERTEXT_MAX + 1, 0));
+    assert_true(ends_with_record(loop, 22, UINT16_MAX, 0));
+    assert_true(thread_cpu_ms() - began_ms < 10000);
+    ln_loop_free(loop);
+}
+
+/* The same behind the handshake, where a record is encrypted: none of these is. */
+static void records_of_any_size_may_come_later(void **state)
+{
+    (void)state;
+    enum { ENCRYPTED_MAX = 16384 + 256 };
+    static const size_t sizes[] = {0,     1,     16,    17,    100,   16384, 16385, 16639,
+                                   16640, 16641, 17408, 17409, 18432, 32768, 65535};
+    static uint8_t record[5 + UINT16_MAX];
+    ln_loop *loop = test_loop(NULL);
+    for (size_t i = 0; i < 2 * (sizeof sizes / sizeof *sizes); i++) {
+        const size_t size = sizes[i / 2], sent = i % 2 ? size : 0;
+        raw r;
+        raw_client_with_known_keys(&r, loop);
+        const uint64_t began_ms = thread_cpu_ms();
+        memcpy(record, (const uint8_t[]){23, 3, 3, (uint8_t)(size >> 8), (uint8_t)size}, 5);
+        memset(record + 5, 1, sent);
+        for (size_t at = 0; at < 5 + sent && r.end.ends == 0;) {
+            const ssize_t n = send(r.fd, record + at, 5 + sent - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (n < 0 && errno != EAGAIN)
+                break;
+            at += n > 0 ? (size_t)n : 0;
+            assert_int_equal(ln_loop_turn(loop, 0), 0);
+        }
+        test_rest(loop);
+        if (size > ENCRYPTED_MAX || sent > 0 || size == 0)
+            test_until(loop, r.end.ends == 1);
+        assert_int_equal(r.end.got, 0);
+        assert_true(thread_cpu_ms() - began_ms < 2000);
+        raw_close(&r);
+    }
     ln_loop_free(loop);
 }
 
@@ -1816,6 +1938,7 @@ int main(void)
         unit(the_closest_identity_answers),
         unit(tickets_are_good_for_one_host_only),
         unit(a_ticket_of_another_context_means_a_full_handshake),
+        unit(a_ticket_is_no_certificate),
         unit(a_context_lives_as_long_as_its_sessions),
         unit(renegotiation_is_refused),
         unit(a_servers_wish_to_renegotiate_is_refused_too),
@@ -1826,6 +1949,8 @@ int main(void)
         unit(a_flood_of_empty_records_ends_a_connection),
         unit(a_flood_of_warnings_ends_a_connection),
         unit(peers_that_do_not_speak_tls_are_told_apart),
+        unit(records_of_any_size_are_waited_for_or_the_end),
+        unit(records_of_any_size_may_come_later),
         unit(broken_hellos_end_a_connection_once),
         unit(a_connection_may_break_at_any_stage_of_the_handshake),
         unit(a_fin_without_goodbye_is_a_reset),
