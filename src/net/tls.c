@@ -76,9 +76,18 @@ static void conclude_fin(ln_tls *t)
     conclude(t, t->fin != 0 ? t->fin : t->is_open ? LN_ERR_RESET : LN_ERR_TLS);
 }
 
+/* What is kept back comes first; but a send has failed if there is an error amid a pause, and who
+ * waits for room to send would never end it. */
+static bool is_fin_due(const ln_tls *t)
+{
+    if (t->has_end)
+        return t->fin != 0;
+    return !has_kept(t) || (t->fin != 0 && t->is_paused);
+}
+
 static void settle(ln_tls *t)
 {
-    if (t->has_fin && (t->has_end ? t->fin != 0 : !has_kept(t)))
+    if (t->has_fin && is_fin_due(t))
         conclude_fin(t);
     if (!t->has_end || t->is_told || is_closing(t))
         return;
