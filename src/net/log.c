@@ -83,13 +83,21 @@ static size_t decode(const uint8_t *p, size_t n, uint32_t *point)
     return length;
 }
 
-/* Characters that end a line, hide, or turn the direction of what follows (Unicode 16, Bidi_Control
- * and Zl, Zp). */
+/* Characters that end a line, are not seen, or turn the direction of what follows (Unicode 16: Cc, Zl,
+ * Zp, Bidi_Control, and of Cf what is default-ignorable or an annotation). */
 static bool is_deceptive(uint32_t point)
 {
-    return point < 0x20 || (point >= 0x7F && point <= 0x9F) || point == 0x061C || point == 0x200E ||
-           point == 0x200F || (point >= 0x2028 && point <= 0x202E) ||
-           (point >= 0x2066 && point <= 0x2069) || point == 0xFEFF;
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {{0, 0x1F},         {0x7F, 0x9F},     {0xAD, 0xAD},       {0x61C, 0x61C},
+                  {0x180E, 0x180E},  {0x200B, 0x200F}, {0x2028, 0x202E},   {0x2060, 0x206F},
+                  {0xFEFF, 0xFEFF},  {0xFFF9, 0xFFFB}, {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A},
+                  {0xE0000, 0xE007F}};
+    bool is_found = false;
+
+    for (size_t i = 0; i < LN_ARRAY_SIZE(ranges) && !is_found; i++)
+        is_found = point >= ranges[i].first && point <= ranges[i].last;
+    return is_found;
 }
 
 /* The first character of `p` as it is to appear in `unit`; returns how many bytes of `p` it stands

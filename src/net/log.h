@@ -3,8 +3,8 @@
  * log - one event, one line: a message and key=value pairs, escaped, bounded, rate limited.
  *
  * Everything that came from a peer goes through a pair's value, where control characters (C0, C1,
- * DEL), invalid UTF-8, line separators and bidirectional overrides are escaped as \xNN or \u{...};
- * nothing can start a second line.
+ * DEL), invalid UTF-8, line separators, bidirectional overrides and what is not seen are escaped as
+ * \xNN or \u{...}; nothing can start a second line.
  *
  * A log belongs to one thread, usually a loop's; its hook is shared by many.
  *

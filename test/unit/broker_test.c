@@ -83,16 +83,15 @@ static void codes_of_json_rpc_become_the_brokers(void **state)
 {
     const kit_world *const w = *state;
     const int fd = kit_enter(w);
-    static const struct {
+    static struct {
         int given, heard;
     } codes[] = {
         {LN_RPC_METHOD_NOT_FOUND, 404}, {LN_RPC_INVALID_PARAMS, 400}, {LN_RPC_INVALID_REQUEST, 400},
         {LN_RPC_INTERNAL_ERROR, 500},   {LN_RPC_BUSY, 503},           {-7, -7}};
 
     for (size_t i = 0; i < LN_ARRAY_SIZE(codes); i++) {
-        int code = codes[i].given;
         char heard[200];
-        assert_int_equal(ln_broker_handle(w->broker, "shared", on_shared, &code), 0);
+        assert_int_equal(ln_broker_handle(w->broker, "shared", on_shared, &codes[i].given), 0);
         snprintf(heard, sizeof heard,
                  "{\"id\":\"1\",\"type\":\"error\",\"topic\":\"shared\",\"payload\":{\"d\":1},"
                  "\"error\":{\"code\":%d,\"message\":\"m\"}}\n",

@@ -123,6 +123,8 @@ static void deceptive_characters_are_named(void **state)
                         "\\u{202A}\\u{2066}\\u{2069}\\u{061C}");
     assert_string_equal(escaped(LN_SPAN("\xE2\x80\x8E\xE2\x80\x8F\xEF\xBB\xBF")),
                         "\\u{200E}\\u{200F}\\u{FEFF}");
+    assert_string_equal(escaped(LN_SPAN("\xC2\xAD\xE2\x80\x8B\xEF\xBF\xBB\xF3\xA0\x81\x81")),
+                        "\\u{00AD}\\u{200B}\\u{FFFB}\\u{E0041}");
     /* Their neighbours, and what only looks alarming, stay as they are. */
     assert_string_equal(escaped(LN_SPAN("\xC2\xA0\xE2\x80\xA7\xE2\x80\xAF")),
                         "\xC2\xA0\xE2\x80\xA7\xE2\x80\xAF");
