@@ -15,7 +15,7 @@ import threading
 import time
 
 import kit
-from kit import PATIENCE, Folder, dial, frame, main, make_certificate, prerequisites, request, same, test, true
+from kit import PATIENCE, Folder, dial, frame, main, make_certificate, prerequisites, request, same, test, true, upgrade
 
 with prerequisites("openssl"):
     pass
@@ -48,13 +48,7 @@ class Server(kit.Server):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             c = context.wrap_socket(c)
-        c.sendall(request("/echo"))
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            piece = c.recv(1)
-            true("it answers: %r" % head, piece)
-            head += piece
-        true("it upgrades: %r" % head, head.startswith(b"HTTP/1.1 101 "))
+        upgrade(c, request("/echo"))
         return c
 
 

@@ -18,7 +18,7 @@ import time
 import zlib
 
 import kit
-from kit import PATIENCE, UPGRADE, connect, dial, frame, is_sanitized, main, prerequisites, request, run_async, same, test, true
+from kit import PATIENCE, UPGRADE, connect, dial, frame, is_sanitized, main, prerequisites, request, run_async, same, test, true, upgrade
 
 with prerequisites():
     import websockets  # for connect()
@@ -34,13 +34,7 @@ class Server(kit.Server):
 
     def upgraded(self, path, **fields):
         c = self.connect()
-        c.sendall(request(path, {**UPGRADE, **fields}))
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            piece = c.recv(1)
-            true("it answers: %r" % head, piece)
-            head += piece
-        true("it upgrades: %r" % head, head.startswith(b"HTTP/1.1 101 "))
+        upgrade(c, request(path, {**UPGRADE, **fields}))
         return c
 
     def descriptors(self):

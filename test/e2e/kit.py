@@ -265,6 +265,17 @@ def dial(port, source=None):
     return s
 
 
+def upgrade(c, opening):
+    """Opens it with these bytes, and hears the answer's head and nothing behind it."""
+    c.sendall(opening)
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        piece = c.recv(1)
+        true("it answers: %r" % head, piece)
+        head += piece
+    true("it upgrades: %r" % head, head.startswith(b"HTTP/1.1 101 "))
+
+
 class Raw:
     """A client that says exactly what it is told to and hears exactly what comes. It opens with the bytes given, one piece
     after the other, and has the answer's .head and .status."""

@@ -782,18 +782,24 @@ static void a_reset_during_a_send_is_told_once(void **state)
     ln_loop_free(loop);
 }
 
+/* Paused, and reset by its peer since. */
+static void open_broken_end(struct end *e, ln_loop *loop)
+{
+    int fds[2];
+    kit_tcp_pair(fds);
+    open_end(e, loop, fds[0]);
+    kit_rest(loop);
+    ln_sock_pause(&e->sock);
+    kit_rest(loop);
+    kit_close_by_reset(fds[1]);
+    kit_rest(loop);
+}
+
 static void a_reset_while_paused_is_found_by_the_send(void **state)
 {
     ln_loop *const loop = kit_loop(state);
     struct end e;
-    int fds[2];
-    kit_tcp_pair(fds);
-    open_end(&e, loop, fds[0]);
-    kit_rest(loop);
-    ln_sock_pause(&e.sock);
-    kit_rest(loop);
-    kit_close_by_reset(fds[1]);
-    kit_rest(loop);
+    open_broken_end(&e, loop);
     assert_int_equal(e.ends, 0);
     queue_stream(&e, 0, 10);
     KIT_UNTIL(loop, e.ends == 1);
@@ -808,14 +814,7 @@ static void a_paused_sock_is_flushed_also_after_its_end_was_told(void **state)
 {
     ln_loop *const loop = kit_loop(state);
     struct end e;
-    int fds[2];
-    kit_tcp_pair(fds);
-    open_end(&e, loop, fds[0]);
-    kit_rest(loop);
-    ln_sock_pause(&e.sock);
-    kit_rest(loop);
-    kit_close_by_reset(fds[1]);
-    kit_rest(loop);
+    open_broken_end(&e, loop);
     queue_stream(&e, 0, 10);
     KIT_UNTIL(loop, e.ends == 1);
     kit_rest(loop);

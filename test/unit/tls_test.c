@@ -674,6 +674,27 @@ static void the_closest_identity_answers(void **state)
     ln_loop_free(loop);
 }
 
+/* A client with the session that it has from one server, and is about to show to the next. */
+static void raw_client_again(raw *r, ln_loop *loop, SSL_CTX *ctx, ln_tls_context *before,
+                             const char *first, ln_tls_context *after, const char *second)
+{
+    uint8_t bytes[10];
+    raw_client_with(r, loop, ctx, before, first);
+    assert_int_equal(raw_handshake(r), 1);
+    test_until(loop, r->end.opens == 1);
+    test_end_queue(&r->end, sizeof bytes); /* the ticket comes before the data */
+    assert_int_equal(raw_read(r, bytes, sizeof bytes), sizeof bytes);
+    assert_false(SSL_session_reused(r->ssl));
+    SSL_SESSION *const session = SSL_get1_session(r->ssl);
+    assert_true(SSL_SESSION_is_resumable(session));
+    assert_int_equal(SSL_SESSION_get_max_early_data(session), 0);
+    raw_detach(r);
+
+    raw_client_with(r, loop, ctx, after, second);
+    assert_int_equal(SSL_set_session(r->ssl, session), 1);
+    SSL_SESSION_free(session);
+}
+
 /* Connects with what an earlier connection left; is it resumed? */
 static bool is_resumed(ln_loop *loop, ln_tls_context *server, int version, const char *first,
                        const char *second)
@@ -681,21 +702,7 @@ static bool is_resumed(ln_loop *loop, ln_tls_context *server, int version, const
     SSL_CTX *const ctx = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_max_proto_version(ctx, version);
     raw r;
-    uint8_t bytes[10];
-    raw_client_with(&r, loop, ctx, server, first);
-    assert_int_equal(raw_handshake(&r), 1);
-    test_until(loop, r.end.opens == 1);
-    test_end_queue(&r.end, sizeof bytes); /* the ticket comes before the data */
-    assert_int_equal(raw_read(&r, bytes, sizeof bytes), sizeof bytes);
-    assert_false(SSL_session_reused(r.ssl));
-    SSL_SESSION *const session = SSL_get1_session(r.ssl);
-    assert_true(SSL_SESSION_is_resumable(session));
-    assert_int_equal(SSL_SESSION_get_max_early_data(session), 0);
-    raw_detach(&r);
-
-    raw_client_with(&r, loop, ctx, server, second);
-    assert_int_equal(SSL_set_session(r.ssl, session), 1);
-    SSL_SESSION_free(session);
+    raw_client_again(&r, loop, ctx, server, first, server, second);
     assert_int_equal(raw_handshake(&r), 1);
     test_until(loop, r.end.opens == 1);
     const bool is_reused = SSL_session_reused(r.ssl);
@@ -734,17 +741,7 @@ static void a_ticket_of_another_context_means_a_full_handshake(void **state)
     ln_tls_context *before = new_hotel(), *after = new_hotel();
     SSL_CTX *const ctx = SSL_CTX_new(TLS_client_method());
     raw r;
-    uint8_t byte;
-    raw_client_with(&r, loop, ctx, before, "b.test");
-    assert_int_equal(raw_handshake(&r), 1);
-    test_until(loop, r.end.opens == 1);
-    test_end_queue(&r.end, 1);
-    assert_int_equal(raw_read(&r, &byte, 1), 1);
-    SSL_SESSION *const session = SSL_get1_session(r.ssl);
-    raw_detach(&r);
-    raw_client_with(&r, loop, ctx, after, "b.test");
-    SSL_set_session(r.ssl, session);
-    SSL_SESSION_free(session);
+    raw_client_again(&r, loop, ctx, before, "b.test", after, "b.test");
     assert_int_equal(raw_handshake(&r), 1);
     assert_false(SSL_session_reused(r.ssl));
     raw_close(&r);
@@ -765,18 +762,8 @@ static void a_ticket_is_no_certificate(void **state)
     for (int i = 0; i < 2; i++) {
         SSL_CTX *const ctx = SSL_CTX_new(TLS_client_method());
         raw r;
-        uint8_t byte;
         SSL_CTX_set_max_proto_version(ctx, versions[i]);
-        raw_client_with(&r, loop, ctx, open, "a.test");
-        assert_int_equal(raw_handshake(&r), 1);
-        test_until(loop, r.end.opens == 1);
-        test_end_queue(&r.end, 1);
-        assert_int_equal(raw_read(&r, &byte, 1), 1);
-        SSL_SESSION *const session = SSL_get1_session(r.ssl);
-        raw_detach(&r);
-        raw_client_with(&r, loop, ctx, closed, "a.test");
-        SSL_set_session(r.ssl, session);
-        SSL_SESSION_free(session);
+        raw_client_again(&r, loop, ctx, open, "a.test", closed, "a.test");
         (void)raw_handshake(&r); /* in TLS 1.3 the client is done before it is refused */
         test_until(loop, r.end.ends == 1);
         assert_int_equal(r.end.opens, 0);
