@@ -99,8 +99,9 @@ function tellChanges() {
 
 // A name on loan that is in use belongs to another tab of this browser, which was first.
 function giveBackName() {
-  if (isLoan && people.others('').includes(name)) {
-    name = nick.invent();
+  const taken = people.others('');
+  if (isLoan && taken.includes(name)) {
+    name = nick.invent(taken);
     nick.rememberHere(name);
     link.connect();
   }
@@ -301,7 +302,7 @@ function start() {
   $('room').addEventListener('blur', resetRoomField);
   $('naming-form').addEventListener('submit', submitName);
   $('name').addEventListener('input', () => $('name').setCustomValidity(''));
-  $('naming-other').addEventListener('click', () => { $('name').value = nick.invent(); });
+  $('naming-other').addEventListener('click', () => { $('name').value = nick.invent(people.others('')); });
   $('naming-cancel').addEventListener('click', () => $('naming').close());
   $('copy').hidden = navigator.clipboard === undefined;
   $('copy').addEventListener('click', copyLink);

@@ -32,9 +32,12 @@ export function clean(name) {
   return out.trim();
 }
 
-export function invent() {
-  const pick = (words) => words[Math.floor(Math.random() * words.length)];
-  return `${pick(MOODS)} ${pick(BIRDS)}`;
+// One that is not taken, as long as there is one.
+export function invent(taken = []) {
+  const names = MOODS.flatMap((mood) => BIRDS.map((bird) => `${mood} ${bird}`));
+  const free = names.filter((each) => !taken.includes(each));
+  const choice = free.length > 0 ? free : names;
+  return choice[Math.floor(Math.random() * choice.length)];
 }
 
 // Storage may be forbidden: then even touching it throws.
