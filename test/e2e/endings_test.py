@@ -4,6 +4,7 @@
 
 Bytes are made by hand, over TCP and over TLS. How it is run is said in kit.py.
 """
+# processor: idle
 import contextlib
 import itertools
 import os

@@ -5,6 +5,8 @@
  *
  *     brokerclient_sim [SEEDS [FIRST]]      default: 40 rough seeds from 1, after the day
  *
+ * Nothing here makes a call of the system; back end: any.
+ *
  * Each client registers, subscribes, publishes and asks. Their lines take time both ways, take
  * nothing for a while, and break with messages under way. The server executes what arrives, and
  * answers late, with an error, or never.

@@ -109,7 +109,7 @@ static uint64_t ping_failures(const kit_world *w)
 static void who_could_not_be_pinged_is_pinged_when_it_has_caught_up(void **state)
 {
     (void)state;
-    const ln_ws_options ws = {.ping_interval_ms = 300, .pong_wait_ms = 20000};
+    const ln_ws_options ws = {.ping_interval_ms = 300, .pong_wait_ms = 3000};
     const ln_broker_options options = {.ws = &ws};
     kit_world *const w = kit_start(1, &options, NULL);
     const int fd = kit_enter(w);
