@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/resource.h>
 
 #include <linnet/server.h>
@@ -50,6 +51,23 @@ static void complain(const char *what, const char *about, int err)
 /* ------------------------------------------------------------------------------------------------
  * listeners */
 
+enum { LISTEN_TRIES = 50, LISTEN_PAUSE_MS = 10 };
+
+/* A server that was killed a moment ago may still be about to let go of its port: the kernel takes
+ * down its rings when nobody waits for it any more. */
+static int listen_on(const service *s, const char *address, const ln_tls_options *tls)
+{
+    const struct timespec pause = {.tv_nsec = LISTEN_PAUSE_MS * 1000000L};
+
+    for (unsigned tries = 1;; tries++) {
+        const int rc = tls == NULL ? ln_server_listen(s->server, address)
+                                   : ln_server_listen_tls(s->server, address, tls);
+        if (rc != LN_ERR_ADDRESS || tries == LISTEN_TRIES)
+            return rc;
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 static int listen_plain(const service *s)
 {
     static char address[] = LN_SERVE_ADDRESS;
@@ -57,7 +75,7 @@ static int listen_plain(const service *s)
     const bool is_silent = s->set.listen.count == 0 && s->set.listen_tls.count == 0;
     const ln_option_list *list = is_silent ? &fallback : &s->set.listen;
     for (unsigned i = 0; i < list->count; i++) {
-        const int rc = ln_server_listen(s->server, list->items[i]);
+        const int rc = listen_on(s, list->items[i], NULL);
         if (rc < 0) {
             complain("cannot listen on ", list->items[i], rc);
             return rc;
@@ -86,7 +104,7 @@ static int listen_tls(service *s)
     const ln_tls_options tls = {
         .identities = &s->identity, .identity_count = 1, .ca_file = s->set.tls_client_ca};
     for (unsigned i = 0; i < s->set.listen_tls.count; i++) {
-        const int rc = ln_server_listen_tls(s->server, s->set.listen_tls.items[i], &tls);
+        const int rc = listen_on(s, s->set.listen_tls.items[i], &tls);
         if (rc < 0) {
             complain("cannot listen with TLS on ", s->set.listen_tls.items[i], rc);
             return rc;
