@@ -127,6 +127,16 @@ int ln_listen(const ln_address *address, bool is_shared, int *fd)
     return error ? err_of(error) : 0;
 }
 
+int ln_listen_probe(const ln_address *address)
+{
+    const int family = ((const struct sockaddr *)address->bytes)->sa_family;
+    const int fd = open_socket(family);
+    const int error = fd < 0 ? errno : bind_inet(fd, address, false);
+    if (fd >= 0)
+        close(fd);
+    return error == EADDRINUSE ? err_of(error) : 0;
+}
+
 /* Accepting */
 
 static int open_reserve(void)

@@ -24,6 +24,10 @@ enum { LN_LISTENER_BACKOFF_MS = 100, LN_LISTENER_BACKLOG = 4096 };
  */
 LN_NODISCARD int ln_listen(const ln_address *address, bool is_shared, int *fd);
 
+/* Is somebody else on that TCP port, who would share what comes with sockets of ours that are shared?
+ * LN_ERR_ADDRESS then. */
+LN_NODISCARD int ln_listen_probe(const ln_address *address);
+
 typedef struct ln_listener ln_listener;
 struct ln_listener {
     ln_sock sock; /* its ops are listener.c's */

@@ -88,21 +88,21 @@ static int read_certificates(ln_server *s, const ln_door *door, ln_tls_context *
 static int bind_all(ln_server *s, ln_door *door)
 {
     const bool is_local = ln_text_has_prefix(ln_text(door->text), LN_SPAN("unix"));
+    const bool is_shared = s->worker_count > 1 && !is_local;
     ln_address address = door->address;
 
-    for (unsigned i = 0; i < s->worker_count; i++) {
-        int rc;
+    int rc = is_shared ? ln_listen_probe(&address) : 0;
+    for (unsigned i = 0; i < s->worker_count && rc == 0; i++) {
         if (i > 0 && is_local)
             rc = ln_fd_duplicate(door->fds[0], &door->fds[i]);
         else
-            rc = ln_listen(&address, s->worker_count > 1 && !is_local, &door->fds[i]);
+            rc = ln_listen(&address, is_shared, &door->fds[i]);
         if (rc == 0 && i == 0 && !is_local)
             rc = ln_address_of_self(door->fds[0], &address);
-        if (rc < 0)
-            return rc;
     }
-    door->address = address;
-    return 0;
+    if (rc == 0)
+        door->address = address;
+    return rc;
 }
 
 int ln_door_open(ln_server *s, const char *address, const ln_tls_options *tls)

@@ -915,6 +915,21 @@ static void wrong_options_and_addresses_are_errors(void **state)
     ln_server_free(NULL);
 }
 
+static void a_port_is_not_shared_with_another_server(void **state)
+{
+    (void)state;
+    const ln_server_options options = {.io = back_end, .workers = 2, .log = kit_quiet};
+    ln_server *const first = ln_server_new(&options), *const second = ln_server_new(&options);
+
+    assert_int_equal(ln_server_listen(first, "127.0.0.1:0"), 0);
+    char taken[32];
+    snprintf(taken, sizeof taken, "127.0.0.1:%d", ln_server_port(first, 0));
+    assert_int_equal(ln_server_listen(second, taken), LN_ERR_ADDRESS);
+    ln_server_free(first);
+    assert_int_equal(ln_server_listen(second, taken), 0);
+    ln_server_free(second);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
