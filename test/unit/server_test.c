@@ -967,6 +967,7 @@ int main(void)
         CASE(a_graceful_stop_says_1001_to_everybody),
         cmocka_unit_test(a_stop_before_the_start_serves_nobody),
         cmocka_unit_test(wrong_options_and_addresses_are_errors),
+        cmocka_unit_test(a_port_is_not_shared_with_another_server),
     };
     back_end = LN_IO_EPOLL;
     const int failed = cmocka_run_group_tests_name("server on epoll", tests, NULL, NULL);
