@@ -89,16 +89,14 @@ static int bind_inet(int fd, const ln_address *address, bool is_shared)
 }
 
 /* 0 and *fd, or an errno. */
-static int listen_at(const ln_address *address, bool is_shared, int *fd)
+static int bind_to(const ln_address *address, bool is_shared, int *fd)
 {
     const int family = ((const struct sockaddr *)address->bytes)->sa_family;
     const int new_fd = open_socket(family);
     if (new_fd < 0)
         return errno;
-    int error =
+    const int error =
         family == AF_UNIX ? bind_unix(new_fd, address) : bind_inet(new_fd, address, is_shared);
-    if (!error && listen(new_fd, LN_LISTENER_BACKLOG) < 0)
-        error = errno;
     if (error)
         close(new_fd);
     else
@@ -118,21 +116,35 @@ static bool as_v4(const ln_address *address, ln_address *v4)
     return true;
 }
 
-int ln_listen(const ln_address *address, bool is_shared, int *fd)
+/* 0 and *fd, or an errno: bind_to(), or to what as_v4() makes of it. */
+static int bind_somehow(const ln_address *address, bool is_shared, int *fd)
 {
     ln_address v4;
-    int error = listen_at(address, is_shared, fd);
+    const int error = bind_to(address, is_shared, fd);
     if ((error == EAFNOSUPPORT || error == EADDRNOTAVAIL) && as_v4(address, &v4))
-        error = listen_at(&v4, is_shared, fd);
-    return error ? err_of(error) : 0;
+        return bind_to(&v4, is_shared, fd);
+    return error;
+}
+
+int ln_listen(const ln_address *address, bool is_shared, int *fd)
+{
+    int new_fd = -1;
+    int error = bind_somehow(address, is_shared, &new_fd);
+    if (!error && listen(new_fd, LN_LISTENER_BACKLOG) < 0) {
+        error = errno;
+        close(new_fd);
+    }
+    if (error)
+        return err_of(error);
+    *fd = new_fd;
+    return 0;
 }
 
 int ln_listen_probe(const ln_address *address)
 {
-    const int family = ((const struct sockaddr *)address->bytes)->sa_family;
-    const int fd = open_socket(family);
-    const int error = fd < 0 ? errno : bind_inet(fd, address, false);
-    if (fd >= 0)
+    int fd = -1;
+    const int error = bind_somehow(address, false, &fd);
+    if (!error)
         close(fd);
     return error == EADDRINUSE ? err_of(error) : 0;
 }
